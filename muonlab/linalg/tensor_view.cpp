@@ -1,0 +1,59 @@
+#include "muonlab/linalg/tensor_view.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+#include "muonlab/core/error.h"
+
+namespace muonlab::linalg {
+
+namespace {
+
+void check_plain(const at::Tensor& tensor) {
+  MUONLAB_CHECK(tensor.defined(), "tensor view: the tensor is undefined");
+  MUONLAB_CHECK(tensor.device().is_cpu(), "tensor view: got a tensor on ",
+                tensor.device().str(), ", expected one on the CPU");
+  MUONLAB_CHECK(tensor.is_contiguous(),
+                "tensor view: got a tensor that is not contiguous");
+}
+
+template <typename Value>
+at::Tensor copy_of(std::span<const Value> values, at::ScalarType type) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())},
+                                at::TensorOptions().dtype(type));
+  if (!values.empty()) {
+    std::memcpy(tensor.data_ptr(), values.data(), values.size_bytes());
+  }
+  return tensor;
+}
+
+}  // namespace
+
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  check_plain(tensor);
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()),
+          tensor.nbytes()};
+}
+
+std::span<std::byte> mutable_bytes_of(at::Tensor& tensor) {
+  check_plain(tensor);
+  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
+}
+
+at::Tensor tensor_of(std::span<const std::int64_t> values) {
+  return copy_of(values, at::kLong);
+}
+
+at::Tensor tensor_of(std::span<const double> values) {
+  return copy_of(values, at::kDouble);
+}
+
+std::vector<double> values_of(const at::Tensor& tensor) {
+  const at::Tensor plain =
+      tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+  const auto* first = static_cast<const double*>(plain.const_data_ptr());
+  return {first, first + plain.numel()};
+}
+
+}  // namespace muonlab::linalg
