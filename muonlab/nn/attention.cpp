@@ -1,0 +1,48 @@
+#include "muonlab/nn/attention.h"
+
+#include <torch/types.h>
+
+#include <cmath>
+
+namespace muonlab::nn {
+
+Attention::Attention(const ModelConfig& config, std::int64_t layer)
+    : torch::nn::Module("Attention"),
+      width_(config.width),
+      heads_(config.heads),
+      scale_(1 / std::sqrt(static_cast<double>(config.width / config.heads))) {
+  if (config.scale_attention_by_layer) scale_ /= static_cast<double>(layer + 1);
+  qkv_ = register_parameter("qkv", torch::zeros({3 * width_, width_}));
+  output_ = register_parameter("output", torch::zeros({width_, width_}));
+}
+
+std::vector<ParameterDeclaration> Attention::declared_roles() const {
+  return {{"qkv",
+           Role::kMatrix,
+           {{"query", width_}, {"key", width_}, {"value", width_}}},
+          {"output", Role::kMatrix, {}}};
+}
+
+at::Tensor Attention::forward(const at::Tensor& x,
+                              const RotaryTable& table) const {
+  const std::int64_t batch = x.size(0);
+  const std::int64_t tokens = x.size(1);
+  const at::Tensor qkv = nn::linear(x, qkv_);
+  // (batch, tokens, heads, D) views of the fused result.
+  const auto part = [&](std::int64_t index) {
+    return qkv.narrow(-1, index * width_, width_)
+        .view({batch, tokens, heads_, width_ / heads_});
+  };
+  at::Tensor q = part(0);
+  at::Tensor k = part(1);
+  if (table.cosine.defined()) {
+    q = nn::rotate(q, table);
+    k = nn::rotate(k, table);
+  }
+  const at::Tensor mixed = at::scaled_dot_product_attention(
+      q.transpose(1, 2), k.transpose(1, 2), part(2).transpose(1, 2),
+      /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, scale_);
+  return nn::linear(mixed.transpose(1, 2).reshape({batch, tokens, width_}), output_);
+}
+
+}  // namespace muonlab::nn

@@ -1,0 +1,34 @@
+// Causal self-attention with fused query, key and value.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <vector>
+
+#include "muonlab/linalg/roles.h"
+#include "muonlab/nn/functional.h"
+#include "muonlab/nn/model_config.h"
+
+namespace muonlab::nn {
+
+/// Parameters: qkv.weight (3 width, width), rows [query; key; value], declared
+/// as three blocks; output.weight (width, width).
+class Attention : public torch::nn::Module, public DeclaresRoles {
+ public:
+  /// `layer` counts from 0; it matters under scale_attention_by_layer only.
+  Attention(const ModelConfig& config, std::int64_t layer);
+  /// x (batch, tokens, width) -> same shape. An empty table: no positions.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x,
+                                   const RotaryTable& table) const;
+  [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
+      const override;
+
+ private:
+  std::int64_t width_;
+  std::int64_t heads_;
+  double scale_;  // of the logits
+  at::Tensor qkv_;
+  at::Tensor output_;
+};
+
+}  // namespace muonlab::nn

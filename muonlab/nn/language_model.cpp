@@ -1,0 +1,88 @@
+#include "muonlab/nn/language_model.h"
+
+#include <torch/types.h>
+
+#include <string>
+
+#include "muonlab/core/error.h"
+#include "muonlab/nn/functional.h"
+
+namespace muonlab::nn {
+
+Block::Block(const ModelConfig& config, std::int64_t layer)
+    : torch::nn::Module("Block") {
+  attention_norm_ = register_module(
+      "attention_norm",
+      std::make_shared<RmsNorm>(config.width, config.norm_eps));
+  attention_ =
+      register_module("attention", std::make_shared<Attention>(config, layer));
+  feed_forward_norm_ = register_module(
+      "feed_forward_norm",
+      std::make_shared<RmsNorm>(config.width, config.norm_eps));
+  feed_forward_ =
+      register_module("feed_forward", std::make_shared<FeedForward>(config));
+}
+
+at::Tensor Block::forward(const at::Tensor& x, const RotaryTable& table) const {
+  const at::Tensor y =
+      x + attention_->forward(attention_norm_->forward(x), table);
+  return y + feed_forward_->forward(feed_forward_norm_->forward(y));
+}
+
+LanguageModel::LanguageModel(const ModelConfig& config)
+    : torch::nn::Module("LanguageModel"), config_(config) {
+  validate(config);
+  embedding_ = register_parameter(
+      "embedding", torch::zeros({config.vocabulary, config.width}));
+  // A plain container, so that names read "blocks.0.attention.qkv".
+  const auto container = register_module(
+      "blocks", std::make_shared<torch::nn::Module>("blocks"));
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    blocks_.push_back(container->register_module(
+        std::to_string(layer), std::make_shared<Block>(config, layer)));
+  }
+  norm_ = register_module(
+      "norm", std::make_shared<RmsNorm>(config.width, config.norm_eps));
+  if (!config.tied_head) {
+    head_ = register_parameter("head",
+                               torch::zeros({config.vocabulary, config.width}));
+  }
+  if (config.positions == "rotary") {
+    table_ = rotary_table(config.context, config.width / config.heads,
+                          config.rope_theta, torch::kFloat);
+  }
+}
+
+std::vector<ParameterDeclaration> LanguageModel::declared_roles() const {
+  std::vector<ParameterDeclaration> roles = {
+      {"embedding", Role::kEmbedding, {}}};
+  if (!config_.tied_head) roles.push_back({"head", Role::kHead, {}});
+  return roles;
+}
+
+void LanguageModel::to_double() {
+  to(torch::kDouble);
+  if (table_.cosine.defined()) {
+    table_ = rotary_table(config_.context, config_.width / config_.heads,
+                          config_.rope_theta, torch::kDouble);
+  }
+}
+
+at::Tensor LanguageModel::forward(const at::Tensor& tokens) const {
+  MUONLAB_CHECK(tokens.dim() == 2 && tokens.size(1) <= config_.context,
+                "LanguageModel: tokens: got shape ", tokens.sizes(),
+                ", expected (batch, length) with length at most ",
+                config_.context);
+  at::Tensor x = torch::embedding(embedding_, tokens);
+  for (const auto& block : blocks_) x = block->forward(x, table_);
+  return nn::linear(norm_->forward(x), config_.tied_head ? embedding_ : head_);
+}
+
+at::Tensor LanguageModel::loss(const at::Tensor& tokens,
+                               const at::Tensor& targets) const {
+  const at::Tensor logits = forward(tokens);
+  return at::cross_entropy_loss(logits.view({-1, config_.vocabulary}),
+                                targets.reshape({-1}));
+}
+
+}  // namespace muonlab::nn

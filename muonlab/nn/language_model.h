@@ -1,0 +1,60 @@
+// A decoder-only transformer language model.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <vector>
+
+#include "muonlab/linalg/roles.h"
+#include "muonlab/nn/attention.h"
+#include "muonlab/nn/feed_forward.h"
+#include "muonlab/nn/model_config.h"
+#include "muonlab/nn/norm.h"
+
+namespace muonlab::nn {
+
+/// One pre-norm block: x + attention(norm x), then x + feed_forward(norm x).
+class Block : public torch::nn::Module {
+ public:
+  Block(const ModelConfig& config, std::int64_t layer);
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x,
+                                   const RotaryTable& table) const;
+
+ private:
+  std::shared_ptr<RmsNorm> attention_norm_;  // shared with the module registry
+  std::shared_ptr<Attention> attention_;
+  std::shared_ptr<RmsNorm> feed_forward_norm_;
+  std::shared_ptr<FeedForward> feed_forward_;
+};
+
+/// embedding -> blocks -> RMSNorm -> head. Parameters start at zero (gains at
+/// one): call initialise() of initialise.h before training.
+class LanguageModel : public torch::nn::Module, public DeclaresRoles {
+ public:
+  /// Throws Error(kInvalidArgument) when the configuration is not valid.
+  explicit LanguageModel(const ModelConfig& config);
+
+  /// tokens (batch, length) int64, length <= context -> logits
+  /// (batch, length, vocabulary).
+  [[nodiscard]] at::Tensor forward(const at::Tensor& tokens) const;
+  /// Mean cross-entropy in nats of targets (batch, length), a scalar.
+  [[nodiscard]] at::Tensor loss(const at::Tensor& tokens,
+                                const at::Tensor& targets) const;
+
+  [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
+  [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
+      const override;
+  /// The rotary tables follow the parameters' dtype: float64 for tests.
+  void to_double();
+
+ private:
+  ModelConfig config_;
+  RotaryTable table_;
+  at::Tensor embedding_;
+  std::vector<std::shared_ptr<Block>> blocks_;
+  std::shared_ptr<RmsNorm> norm_;
+  at::Tensor head_;  // undefined when tied
+};
+
+}  // namespace muonlab::nn
