@@ -1,0 +1,36 @@
+// Held-out loss and bits per byte.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "muonlab/data/dataset.h"
+
+namespace muonlab::nn {
+class LanguageModel;
+}
+
+namespace muonlab::train {
+
+struct HeldOutLoss {
+  double loss = 0;            ///< nats per token
+  double standard_error = 0;  ///< of `loss`, over windows
+  double bits_per_byte = 0;   ///< nats / (ln 2 * bytes of the predicted text)
+  std::int64_t tokens = 0;    ///< predicted
+  std::int64_t bytes = 0;     ///< of text; separators stand for none
+  double seconds = 0;
+  std::string split;          ///< "selection", "reporting" or "train"
+};
+
+/// Mean cross-entropy over the first `windows` windows of the model's context
+/// in a held-out half: they do not overlap, and separators are predicted like
+/// any token. Sums in float64, in a fixed order. Throws
+/// Error(kInvalidArgument) when the half has fewer windows.
+[[nodiscard]] HeldOutLoss evaluate(const nn::LanguageModel& model,
+                                   const data::Dataset& dataset,
+                                   data::Split split, std::int64_t windows);
+
+/// "selection" or "reporting" (or "train").
+[[nodiscard]] data::Split split_from_name(const std::string& name);
+
+}  // namespace muonlab::train

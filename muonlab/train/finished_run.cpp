@@ -1,0 +1,62 @@
+#include "muonlab/train/finished_run.h"
+
+#include <sstream>
+
+#include "muonlab/nn/language_model.h"
+#include "muonlab/optim/route.h"
+#include "muonlab/train/load_run.h"
+#include "muonlab/train/open_dataset.h"
+
+namespace muonlab::train {
+
+namespace {
+
+void load_final_weights(nn::LanguageModel& model,
+                        const std::filesystem::path& folder) {
+  load_weights(model, folder / "model.safetensors");
+}
+
+optim::Plan plan_of(RunConfig& config) {
+  const data::Dataset dataset = open_dataset(config);
+  const nn::LanguageModel model(config.model);
+  return optim::route(model, hidden_options(config.optim),
+                      auxiliary_options(config.optim));
+}
+
+}  // namespace
+
+HeldOutLoss evaluate_run(const std::filesystem::path& folder,
+                         const std::string& split, std::int64_t windows) {
+  RunConfig config = read_run(folder);
+  if (!split.empty()) config.eval_split = split;
+  if (windows > 0) config.eval_windows = windows;
+  const data::Split which = split_from_name(config.eval_split);
+  // "train" may be asked for here, though a run may not report on it.
+  if (which == data::Split::kTrain) config.eval_split = "reporting";
+  const data::Dataset dataset = open_dataset(config);
+  nn::LanguageModel model(config.model);
+  load_final_weights(model, folder);
+  return evaluate(model, dataset, which, config.eval_windows);
+}
+
+std::string sample_run(const std::filesystem::path& folder,
+                       const std::string& prompt,
+                       const SampleOptions& options) {
+  RunConfig config = read_run(folder);
+  const data::Dataset dataset = open_dataset(config);
+  nn::LanguageModel model(config.model);
+  load_final_weights(model, folder);
+  return sample(model, *dataset.tokenizer(), prompt, options);
+}
+
+std::string routing_text(RunConfig config) {
+  std::ostringstream out;
+  out << plan_of(config);
+  return out.str();
+}
+
+formats::Json routing_json(RunConfig config) {
+  return optim::plan_json(plan_of(config));
+}
+
+}  // namespace muonlab::train

@@ -1,0 +1,26 @@
+#include "muonlab/train/open_dataset.h"
+
+#include <ATen/Parallel.h>
+
+#include "muonlab/core/error.h"
+
+namespace muonlab::train {
+
+data::Dataset open_dataset(RunConfig& config) {
+  resolve(config);
+  data::Dataset dataset = data::Dataset::open(config.data_path);
+  const std::int64_t vocabulary = dataset.info().vocabulary;
+  if (config.model.vocabulary == 0) config.model.vocabulary = vocabulary;
+  MUONLAB_CHECK(config.model.vocabulary == vocabulary,
+                "model.vocabulary: got ", config.model.vocabulary,
+                ", the dataset ", config.data_path, " has ", vocabulary,
+                "; remove the key, or prepare the data with that size");
+  nn::validate(config.model);
+  if (config.threads > 0) {
+    at::set_num_threads(static_cast<int>(config.threads));
+  }
+  config.threads = at::get_num_threads();
+  return dataset;
+}
+
+}  // namespace muonlab::train

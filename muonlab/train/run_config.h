@@ -1,0 +1,89 @@
+// The configuration of one training run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "muonlab/nn/model_config.h"
+#include "muonlab/optim/schedule.h"
+#include "muonlab/train/fields.h"
+
+namespace muonlab::optim {
+class GroupOptions;  // of presets.h, which includes LibTorch
+}
+
+namespace muonlab::train {
+
+/// What is not set takes the rule's own default; an option that the rule does
+/// not have is an error.
+struct OptimConfig {
+  std::string rule = "muon";  ///< preset for the hidden matrices
+  std::optional<double> lr;
+  std::optional<double> weight_decay;
+  std::optional<double> momentum;
+  std::optional<std::string> momentum_form;  ///< "ema" or "heavy-ball"
+  std::optional<bool> nesterov;
+  std::optional<std::string> scale;          ///< s1 to s4
+  std::optional<std::string> polar_method;   ///< "newton-schulz" or "svd"
+  std::optional<std::string> polar_coefficients;
+  std::optional<std::int64_t> polar_steps;
+  std::optional<double> beta1;
+  std::optional<double> beta2;
+  std::optional<double> eps;
+
+  double auxiliary_lr = 8e-3;  ///< AdamW on embedding, head, gains
+  double auxiliary_weight_decay = 0;
+  double auxiliary_beta1 = 0.9;
+  double auxiliary_beta2 = 0.95;
+  double auxiliary_eps = 1e-8;
+};
+
+struct RunConfig {
+  std::string data_path;  ///< folder made by `muonlab data prepare`
+  nn::ModelConfig model;
+  OptimConfig optim;
+  std::string schedule_shape = "trapezoid";
+  double schedule_warmup = 0.1;  ///< share of the steps
+  double schedule_decay = 0.5;   ///< share of the steps (trapezoid)
+  double schedule_floor = 0;     ///< share of the peak rate
+  std::int64_t steps = 240;      ///< optimizer steps
+  std::int64_t batch = 16;       ///< sequences per optimizer step
+  std::int64_t accumulation = 1; ///< micro-batches per optimizer step
+  double clip = 1;               ///< largest gradient norm; 0: no clipping
+  std::int64_t seed = 0;
+  std::int64_t threads = 0;      ///< of LibTorch; 0: as it finds the machine
+  std::int64_t log_every = 10;   ///< steps between progress lines
+  std::string eval_split = "reporting";  ///< "selection" or "reporting"
+  std::int64_t eval_windows = 1024;      ///< of `context` tokens
+  std::int64_t eval_every = 0;           ///< steps; 0: at the end only
+};
+
+/// The table of all keys, for parsing, help and printing.
+[[nodiscard]] Fields fields_of(RunConfig& config);
+
+/// Reads a TOML file, then the overrides ("a.b=c"). Keys under `skip` (such as
+/// "study") are left to their reader. Throws on unknown keys.
+[[nodiscard]] RunConfig read_run_config(
+    const std::filesystem::path& path,
+    const std::vector<std::string>& overrides = {},
+    const std::string& skip = "");
+
+/// Checks everything that needs no data, and fills in the rule's defaults, so
+/// that printing shows what will run. Throws Error(kInvalidArgument).
+void resolve(RunConfig& config);
+
+/// From a resolved configuration.
+[[nodiscard]] optim::GroupOptions hidden_options(const OptimConfig& config);
+[[nodiscard]] optim::GroupOptions auxiliary_options(const OptimConfig& config);
+[[nodiscard]] optim::Schedule schedule_of(const RunConfig& config);
+
+/// SHA-256 of everything that decides the numbers of a run: the resolved
+/// configuration (thread count included), the dataset's hash, the version of
+/// the numerics.
+[[nodiscard]] std::string run_identity(RunConfig config,
+                                       const std::string& dataset_hash);
+
+}  // namespace muonlab::train

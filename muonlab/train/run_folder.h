@@ -1,0 +1,54 @@
+// The folder of one run: config.toml, config.json, env.json, metrics.jsonl,
+// log.txt, model.safetensors, summary.json (conventions E.3 to E.5).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "muonlab/core/files.h"
+#include "muonlab/formats/json.h"
+#include "muonlab/train/run_config.h"
+#include "muonlab/train/summary.h"
+
+namespace muonlab::train {
+
+/// Holds the folder's lock while it lives: two runs never write into one.
+class RunFolder {
+ public:
+  /// Creates the folder, checks that it can be written, and locks it. Throws
+  /// Error(kIo); also when another process holds the lock after a short wait.
+  explicit RunFolder(std::filesystem::path path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  /// The summary of an earlier run here, if there is one.
+  [[nodiscard]] std::optional<RunSummary> earlier() const;
+
+  /// Removes the traces of an unfinished run and writes config and env files.
+  void begin(RunConfig config, const std::vector<std::string>& argv);
+
+  /// One line of metrics.jsonl. Only after begin().
+  void metric(const formats::Json& line);
+  /// One line of log.txt.
+  void log(std::string_view line);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path summary_path() const {
+    return path_ / "summary.json";
+  }
+  [[nodiscard]] std::filesystem::path weights_path() const {
+    return path_ / "model.safetensors";
+  }
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+  std::unique_ptr<core::LineLog> metrics_;
+  std::unique_ptr<core::LineLog> log_;
+};
+
+}  // namespace muonlab::train

@@ -1,0 +1,345 @@
+#include "muonlab/train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <sstream>
+
+#include "muonlab/core/error.h"
+#include "muonlab/core/text.h"
+#include "muonlab/linalg/tensor_file.h"
+#include "muonlab/linalg/tensor_view.h"
+#include "muonlab/nn/initialise.h"
+#include "muonlab/optim/route.h"
+#include "muonlab/train/environment.h"
+#include "muonlab/train/evaluate.h"
+#include "muonlab/train/interrupt.h"
+#include "muonlab/train/load_run.h"
+#include "muonlab/train/open_dataset.h"
+#include "muonlab/train/progress.h"
+#include "muonlab/train/run_folder.h"
+#include "muonlab/train/training_loop.h"
+
+namespace muonlab::train {
+
+namespace {
+
+using formats::Json;
+using formats::json_number;
+
+// Steps left out of the step times: they allocate and compile kernels.
+constexpr std::size_t kWarmSteps = 5;
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Everything that one run holds, and the steps it goes through.
+class Run {
+ public:
+  Run(const RunConfig& config, const data::Dataset& dataset,
+      const TrainRequest& request, RunFolder& folder, std::string identity)
+      : config_(config),
+        dataset_(dataset),
+        folder_(folder),
+        model_(config.model),
+        optimizer_(plan()),
+        loop_(config, dataset, model_, optimizer_),
+        progress_(config.log_every,
+                  [this](std::string_view line) { folder_.log(line); }) {
+    progress_.set_quiet(request.quiet);
+    summary_.identity = std::move(identity);
+    describe();
+    if (request.dump) dump();
+  }
+
+  RunSummary run() {
+    const InterruptGuard guard;
+    summary_.status = "done";
+    for (std::int64_t step = 0; step < config_.steps; ++step) {
+      if (!train_step(step)) break;
+      if (interrupted()) {
+        summary_.status = "interrupted";
+        break;
+      }
+      const bool last = step + 1 == config_.steps;
+      if (!last && config_.eval_every > 0 &&
+          (step + 1) % config_.eval_every == 0) {
+        evaluate_now(step + 1);
+      }
+    }
+    finish();
+    return summary_;
+  }
+
+ private:
+  optim::Plan plan() {
+    nn::initialise(model_, static_cast<std::uint64_t>(config_.seed));
+    return optim::route(model_, hidden_options(config_.optim),
+                        auxiliary_options(config_.optim));
+  }
+
+  void describe() {
+    const nn::ModelSize size = nn::model_size(config_.model);
+    summary_.parameters = size.parameters;
+    summary_.hidden_parameters = size.hidden;
+    summary_.train_tokens = dataset_.info().split(data::Split::kTrain).n_tokens;
+    const std::int64_t per_step = config_.batch * config_.model.context;
+    std::ostringstream header;
+    header << "run " << folder_.path().string() << "\n"
+           << version_line() << "; " << machine_line() << "; "
+           << at::get_num_threads() << " threads\n"
+           << "data " << config_.data_path << ": "
+           << core::grouped(summary_.train_tokens) << " training tokens, "
+           << dataset_.info().tokenizer_kind << " vocabulary "
+           << dataset_.info().vocabulary << "\n"
+           << "model " << core::grouped(summary_.parameters)
+           << " parameters, " << core::grouped(summary_.hidden_parameters)
+           << " of them in hidden matrices; " << config_.steps << " steps of "
+           << core::grouped(per_step) << " tokens = "
+           << core::grouped(config_.steps * per_step) << " tokens ("
+           << core::fixed(static_cast<double>(config_.steps * per_step) /
+                              static_cast<double>(summary_.train_tokens), 2)
+           << " epochs), "
+           << core::shortest(nn::flops_per_token(config_.model) *
+                             static_cast<double>(config_.steps * per_step))
+           << " FLOP\n"
+           << optimizer_.plan();
+    std::istringstream lines(header.str());
+    for (std::string line; std::getline(lines, line);) progress_.note(line);
+    folder_.metric({{"t", "start"},
+                    {"run", folder_.path().string()},
+                    {"config_hash", summary_.identity},
+                    {"time", static_cast<std::int64_t>(std::time(nullptr))}});
+  }
+
+  void dump() {
+    linalg::save_tensors(folder_.path() / "initial.safetensors",
+                         named_parameters(model_));
+    std::vector<std::int64_t> starts;
+    for (std::int64_t step = 0; step < config_.steps; ++step) {
+      const auto some = loop_.starts(step);
+      starts.insert(starts.end(), some.begin(), some.end());
+    }
+    linalg::save_tensors(
+        folder_.path() / "windows.safetensors",
+        {{"starts", linalg::tensor_of(starts).view({config_.steps, -1})}});
+  }
+
+  // False when the run cannot go on.
+  bool train_step(std::int64_t step) {
+    const StepOutcome outcome = loop_.run(step);
+    if (step == 0) summary_.initial_loss = outcome.loss;
+    if (!outcome.fault.empty()) {
+      summary_.status = "diverged";
+      summary_.cause = outcome.fault;
+      folder_.metric({{"t", "warn"},
+                      {"code", "non_finite"},
+                      {"step", step + 1},
+                      {"what", outcome.fault}});
+      return false;
+    }
+    const std::int64_t tokens = config_.batch * config_.model.context;
+    ++summary_.steps;
+    summary_.tokens += tokens;
+    summary_.train_seconds += outcome.total_seconds;
+    clipped_ += outcome.clipped ? 1 : 0;
+    outcomes_.push_back(outcome);
+    record(step + 1, outcome, tokens);
+    if (step == 0) warn_about_untouched();
+    return true;
+  }
+
+  void record(std::int64_t step, const StepOutcome& o, std::int64_t tokens) {
+    const double hidden = *config_.optim.lr * o.lr_factor;
+    folder_.metric(
+        {{"t", "train"},
+         {"step", step},
+         {"tokens", summary_.tokens},
+         {"flops", json_number(nn::flops_per_token(config_.model) *
+                               static_cast<double>(summary_.tokens))},
+         {"loss", json_number(o.loss)},
+         {"gnorm", json_number(o.gradient_norm)},
+         {"clipped", o.clipped},
+         {"lr",
+          {{"hidden", json_number(hidden)},
+           {"auxiliary",
+            json_number(config_.optim.auxiliary_lr * o.lr_factor)}}},
+         {"dt", json_number(o.total_seconds)},
+         {"dt_fwd", json_number(o.forward_seconds)},
+         {"dt_bwd", json_number(o.backward_seconds)},
+         {"dt_opt", json_number(o.optimizer_seconds)},
+         {"tok_s", json_number(static_cast<double>(tokens) / o.total_seconds)},
+         {"wall", json_number(summary_.train_seconds)}});
+    progress_.step({.step = step,
+                    .total = config_.steps,
+                    .loss = o.loss,
+                    .gradient_norm = o.gradient_norm,
+                    .lr = hidden,
+                    .seconds = o.total_seconds,
+                    .optimizer_seconds = o.optimizer_seconds,
+                    .tokens = tokens});
+  }
+
+  void warn_about_untouched() {
+    for (const auto& [name, count] : optimizer_.updates()) {
+      if (count > 0) continue;
+      progress_.note("warning: parameter '" + name +
+                     "' had no gradient and was not updated");
+      folder_.metric({{"t", "warn"}, {"code", "no_gradient"}, {"what", name}});
+    }
+  }
+
+  HeldOutLoss evaluate_now(std::int64_t step) {
+    const HeldOutLoss loss =
+        evaluate(model_, dataset_, split_from_name(config_.eval_split),
+                 config_.eval_windows);
+    summary_.eval_seconds += loss.seconds;
+    folder_.metric({{"t", "eval"},
+                    {"step", step},
+                    {"tokens", summary_.tokens},
+                    {"split", config_.eval_split},
+                    {"val_loss", json_number(loss.loss)},
+                    {"bpb", json_number(loss.bits_per_byte)},
+                    {"n_tokens", loss.tokens},
+                    {"se", json_number(loss.standard_error)},
+                    {"wall", json_number(summary_.train_seconds)}});
+    progress_.evaluation(step, config_.steps, loss);
+    return loss;
+  }
+
+  void finish() {
+    summary_.split = config_.eval_split;
+    summary_.held_out_tokens = config_.eval_windows * config_.model.context;
+    if (summary_.status == "done") {
+      const HeldOutLoss loss = evaluate_now(config_.steps);
+      if (std::isfinite(loss.loss)) {
+        summary_.val_loss = loss.loss;
+        summary_.bits_per_byte = loss.bits_per_byte;
+        summary_.standard_error = loss.standard_error;
+      } else {
+        summary_.status = "diverged";
+        summary_.cause = concat("the held-out loss is ", loss.loss);
+      }
+    }
+    summary_.flops = nn::flops_per_token(config_.model) *
+                     static_cast<double>(summary_.tokens);
+    if (summary_.steps > 0) {
+      summary_.clipped_share =
+          static_cast<double>(clipped_) / static_cast<double>(summary_.steps);
+    }
+    summary_.step_seconds = step_seconds();
+    summary_.peak_memory_bytes = peak_memory_bytes();
+    const auto parameters = named_parameters(model_);
+    summary_.weights_sha256 = linalg::tensors_sha256(parameters);
+    linalg::save_tensors(folder_.weights_path(), parameters);
+    folder_.metric({{"t", "end"},
+                    {"status", summary_.status},
+                    {"cause", summary_.cause},
+                    {"val_loss", summary_.val_loss
+                                     ? json_number(*summary_.val_loss)
+                                     : Json()},
+                    {"weights_sha256", summary_.weights_sha256}});
+    // Last, since its presence says that the run is whole.
+    write_summary(folder_.summary_path(), summary_);
+    progress_.finished(summary_);
+  }
+
+  StepSeconds step_seconds() const {
+    const std::size_t first = outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
+    const auto of = [&](auto part) {
+      std::vector<double> values;
+      for (std::size_t i = first; i < outcomes_.size(); ++i) {
+        values.push_back(part(outcomes_[i]));
+      }
+      return median(std::move(values));
+    };
+    return {of([](const StepOutcome& o) { return o.forward_seconds; }),
+            of([](const StepOutcome& o) { return o.backward_seconds; }),
+            of([](const StepOutcome& o) { return o.optimizer_seconds; }),
+            of([](const StepOutcome& o) {
+              return o.total_seconds - o.forward_seconds - o.backward_seconds -
+                     o.optimizer_seconds;
+            })};
+  }
+
+  const RunConfig& config_;
+  const data::Dataset& dataset_;
+  RunFolder& folder_;
+  nn::LanguageModel model_;
+  optim::Optimizer optimizer_;
+  TrainingLoop loop_;
+  Progress progress_;
+  RunSummary summary_;
+  std::vector<StepOutcome> outcomes_;
+  std::int64_t clipped_ = 0;
+};
+
+}  // namespace
+
+TrainResult run_training(RunConfig config, const TrainRequest& request) {
+  const data::Dataset dataset = open_dataset(config);
+  const std::string identity = run_identity(config, dataset.hash());
+  RunFolder folder(request.out.empty() ? default_run_folder(config, identity)
+                                       : request.out);
+  if (const auto earlier = folder.earlier()) {
+    const bool same = earlier->identity == identity;
+    const bool whole = earlier->status != "interrupted";
+    if (same && whole && !request.force) {
+      return {.summary = *earlier, .folder = folder.path(), .repeated = true};
+    }
+    if (!same && whole && !request.force) {
+      throw Error(ErrorKind::kInvalidArgument,
+                  concat(folder.path().string(),
+                         ": holds a finished run of another configuration"),
+                  "choose another folder with --out, or replace it with --force");
+    }
+  }
+  folder.begin(config, request.argv);
+  return {.summary = Run(config, dataset, request, folder, identity).run(),
+          .folder = folder.path()};
+}
+
+Json dry_run(RunConfig config) {
+  const data::Dataset dataset = open_dataset(config);
+  const nn::LanguageModel model(config.model);
+  const optim::Plan plan = optim::route(model, hidden_options(config.optim),
+                                        auxiliary_options(config.optim));
+  Json groups = Json::object();
+  std::int64_t state = 0;
+  for (const optim::Group& group : plan.groups) groups[group.name] = 0;
+  for (const optim::Route& route : plan.routes) {
+    Json& count = groups[plan.group_of(route).name];
+    count = count.get<std::int64_t>() + route.parameter.numel();
+    state += optim::state_bytes(plan, route);
+  }
+  const std::int64_t tokens = config.steps * config.batch * config.model.context;
+  const double per_token = nn::flops_per_token(config.model);
+  return {{"schema", 1},
+          {"parameters", groups},
+          {"optimizer_state_bytes", state},
+          {"flops_per_token", json_number(per_token)},
+          {"steps", config.steps},
+          {"tokens", tokens},
+          {"epochs",
+           json_number(static_cast<double>(tokens) /
+                       static_cast<double>(
+                           dataset.info().split(data::Split::kTrain).n_tokens))},
+          {"flops", json_number(per_token * static_cast<double>(tokens))},
+          {"identity", run_identity(config, dataset.hash())},
+          {"config", fields_of(config).to_json()}};
+}
+
+std::filesystem::path default_run_folder(const RunConfig& config,
+                                         const std::string& id) {
+  return std::filesystem::path("runs") /
+         concat(config.optim.rule, "-", id.substr(0, 8), "-s", config.seed);
+}
+
+}  // namespace muonlab::train

@@ -1,0 +1,118 @@
+#include "muonlab/train/training_loop.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cmath>
+#include <span>
+
+#include "muonlab/core/error.h"
+#include "muonlab/linalg/tensor_view.h"
+#include "muonlab/train/batch.h"
+#include "muonlab/train/evaluate.h"
+
+namespace muonlab::train {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(const RunConfig& config,
+                           const data::Dataset& dataset,
+                           nn::LanguageModel& model,
+                           optim::Optimizer& optimizer)
+    : config_(config),
+      tokens_(dataset.tokens(data::Split::kTrain)),
+      model_(model),
+      optimizer_(optimizer),
+      sampler_({.n_tokens = static_cast<std::int64_t>(tokens_.size()),
+                .context = config.model.context,
+                .batch = config.batch,
+                .seed = static_cast<std::uint64_t>(config.seed)}),
+      schedule_(schedule_of(config)) {}
+
+std::vector<std::int64_t> TrainingLoop::starts(std::int64_t step) const {
+  return sampler_.starts(step);
+}
+
+double TrainingLoop::global_norm() const {
+  std::vector<at::Tensor> norms;
+  for (const optim::Route& route : optimizer_.plan().routes) {
+    const at::Tensor& gradient = route.parameter.grad();
+    if (gradient.defined()) norms.push_back(at::linalg_vector_norm(gradient));
+  }
+  return at::linalg_vector_norm(at::stack(norms)).item<double>();
+}
+
+std::string TrainingLoop::non_finite_gradient() const {
+  for (const optim::Route& route : optimizer_.plan().routes) {
+    const at::Tensor& gradient = route.parameter.grad();
+    if (gradient.defined() && !at::isfinite(gradient).all().item<bool>()) {
+      return route.name;
+    }
+  }
+  return "";
+}
+
+StepOutcome TrainingLoop::run(std::int64_t step) {
+  const auto begin = Clock::now();
+  StepOutcome outcome;
+  outcome.lr_factor = schedule_.factor(step);
+  optimizer_.zero_grad();
+  const auto windows = sampler_.starts(step);
+  const auto micro = windows.size() / static_cast<std::size_t>(config_.accumulation);
+  for (std::int64_t m = 0; m < config_.accumulation; ++m) {
+    const auto part = std::span(windows).subspan(
+        static_cast<std::size_t>(m) * micro, micro);
+    const Batch batch = gather(tokens_, part, config_.model.context);
+    const auto forward = Clock::now();
+    const at::Tensor loss = model_.loss(batch.inputs, batch.targets);
+    const double value = loss.item<double>();
+    outcome.forward_seconds += seconds_since(forward);
+    if (!std::isfinite(value)) {
+      outcome.loss = value;
+      outcome.fault = concat("the training loss is ", value, " at step ",
+                             step + 1);
+      return outcome;
+    }
+    outcome.loss += value / static_cast<double>(config_.accumulation);
+    const auto backward = Clock::now();
+    // Micro-batches have equal token counts, so the mean of means is the mean.
+    if (config_.accumulation == 1) {
+      loss.backward();
+    } else {
+      loss.div(config_.accumulation).backward();
+    }
+    outcome.backward_seconds += seconds_since(backward);
+  }
+
+  const auto update = Clock::now();
+  const at::NoGradGuard no_grad;
+  outcome.gradient_norm = global_norm();
+  if (!std::isfinite(outcome.gradient_norm)) {
+    outcome.fault =
+        concat("the gradient of '", non_finite_gradient(),
+               "' is not finite at step ", step + 1, " (loss ", outcome.loss, ")");
+    return outcome;
+  }
+  if (config_.clip > 0 && outcome.gradient_norm > config_.clip) {
+    outcome.clipped = true;
+    for (const optim::Route& route : optimizer_.plan().routes) {
+      at::Tensor gradient = route.parameter.grad();
+      if (gradient.defined()) gradient.mul_(config_.clip / outcome.gradient_norm);
+    }
+  }
+  optimizer_.set_lr_factor(outcome.lr_factor);
+  optimizer_.step();
+  outcome.optimizer_seconds = seconds_since(update);
+  outcome.total_seconds = seconds_since(begin);
+  return outcome;
+}
+
+}  // namespace muonlab::train

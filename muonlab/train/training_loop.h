@@ -1,0 +1,56 @@
+// The steps of a run: forward, backward, clip, update.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "muonlab/data/dataset.h"
+#include "muonlab/data/sampler.h"
+#include "muonlab/nn/language_model.h"
+#include "muonlab/optim/optimizer.h"
+#include "muonlab/train/run_config.h"
+
+namespace muonlab::train {
+
+/// What one optimizer step did.
+struct StepOutcome {
+  double loss = 0;            ///< mean over the step's tokens, before the update
+  double gradient_norm = 0;   ///< before clipping
+  double lr_factor = 0;       ///< of the schedule
+  bool clipped = false;
+  double forward_seconds = 0;
+  double backward_seconds = 0;
+  double optimizer_seconds = 0;
+  double total_seconds = 0;
+  std::string fault;  ///< names the first non-finite value; the update is then
+                      ///< not made
+};
+
+/// Runs single optimizer steps in the order that the seed gives. All
+/// references must outlive it.
+class TrainingLoop {
+ public:
+  TrainingLoop(const RunConfig& config, const data::Dataset& dataset,
+               nn::LanguageModel& model, optim::Optimizer& optimizer);
+
+  /// Step number `step`, from 0. Clips the gradient before momentum sees it.
+  [[nodiscard]] StepOutcome run(std::int64_t step);
+
+  /// First tokens of the windows of a step, in order.
+  [[nodiscard]] std::vector<std::int64_t> starts(std::int64_t step) const;
+
+ private:
+  [[nodiscard]] double global_norm() const;
+  [[nodiscard]] std::string non_finite_gradient() const;
+
+  const RunConfig& config_;
+  const std::vector<std::int32_t>& tokens_;
+  nn::LanguageModel& model_;
+  optim::Optimizer& optimizer_;
+  data::Sampler sampler_;
+  optim::Schedule schedule_;
+};
+
+}  // namespace muonlab::train
