@@ -1,0 +1,161 @@
+#include "muonlab/study/collect.h"
+
+#include <sstream>
+
+#include "muonlab/core/files.h"
+#include "muonlab/core/text.h"
+#include "muonlab/formats/json.h"
+#include "muonlab/nn/model_config.h"
+#include "muonlab/train/environment.h"
+#include "muonlab/train/summary.h"
+
+namespace muonlab::study {
+
+namespace {
+
+using formats::Json;
+
+// A line that a kill cut short is left out; anything else odd is an error.
+void read_curves(const std::filesystem::path& path, Cell& cell) {
+  const std::string text = core::read_file(path);
+  std::istringstream lines(text);
+  std::int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_discarded()) {
+      if (lines.eof()) return;
+      throw Error(ErrorKind::kCorruptData,
+                  concat(path.string(), ":", number, ": not a JSON object"),
+                  "remove the run folder and run the study again");
+    }
+    const std::string kind = json.value("t", "");
+    const auto point = [&](const char* key) {
+      return CurvePoint{json.at("step").get<std::int64_t>(),
+                        json.at("tokens").get<std::int64_t>(),
+                        formats::number_from_json(json.at(key), key)};
+    };
+    if (kind == "train") cell.train.push_back(point("loss"));
+    if (kind == "eval") cell.held_out.push_back(point("val_loss"));
+  }
+}
+
+std::string model_line(const nn::ModelConfig& m, std::int64_t parameters) {
+  return concat("decoder transformer, width ", m.width, ", ", m.layers,
+                " layers, ", m.heads, " heads, ", m.activation, " (", m.hidden,
+                "), ", m.positions == "rotary" ? "rotary" : "no",
+                " positions, ", m.tied_head ? "tied" : "untied", " head, ",
+                core::grouped(parameters), " parameters");
+}
+
+std::vector<std::string> shared_settings(const train::RunConfig& c) {
+  return {concat("batch: ", c.batch, " sequences of ", c.model.context,
+                 " tokens"),
+          concat("schedule: ", c.schedule_shape, ", warm-up ",
+                 core::fixed(100 * c.schedule_warmup, 0), " %, decay over the last ",
+                 core::fixed(100 * c.schedule_decay, 0), " %, floor ",
+                 core::shortest(c.schedule_floor)),
+          concat("gradient clipping at ", core::shortest(c.clip)),
+          concat("weight decay ",
+                 c.optim.weight_decay ? core::shortest(*c.optim.weight_decay)
+                                      : std::string("of each rule"),
+                 " on hidden matrices, ",
+                 core::shortest(c.optim.auxiliary_weight_decay), " elsewhere"),
+          "momenta, betas and epsilons",
+          concat("initial weights: matrices ", core::shortest(c.model.init_gain),
+                 "/sqrt(fan_in), output projections ",
+                 core::shortest(c.model.init_output_gain), ", embedding ",
+                 core::shortest(c.model.init_embedding_std), ", head ",
+                 core::shortest(c.model.init_head_std)),
+          "model size, context, number of steps"};
+}
+
+}  // namespace
+
+bool read_finished(const std::filesystem::path& folder,
+                   const std::string& identity, Cell& cell) {
+  const auto path = folder / "summary.json";
+  if (!std::filesystem::exists(path)) return false;
+  const train::RunSummary s = train::read_summary(path);
+  if (s.identity != identity ||
+      (s.status != "done" && s.status != "diverged")) {
+    return false;
+  }
+  cell.state = s.status;
+  cell.cause = s.cause;
+  cell.initial_loss = s.initial_loss;
+  // Protocol C.1.8: failures are data; a diverged run has its starting loss.
+  cell.loss = s.status == "diverged" ? s.initial_loss : s.val_loss;
+  cell.bits_per_byte = s.bits_per_byte;
+  cell.standard_error = s.standard_error;
+  cell.clipped_share = s.clipped_share;
+  cell.wall_seconds = s.train_seconds;
+  cell.peak_memory_bytes = s.peak_memory_bytes;
+  cell.step_time = StepTime{s.step_seconds.forward, s.step_seconds.backward,
+                            s.step_seconds.optimizer, s.step_seconds.other};
+  read_curves(folder / "metrics.jsonl", cell);
+  return true;
+}
+
+Error cell_error(const std::string& id, const std::filesystem::path& folder,
+                 int exit_code) {
+  std::string words = "no output";
+  try {
+    std::istringstream lines(core::read_file(folder / "output.txt"));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.rfind("hint:", 0) != 0 && !line.empty()) words = line;
+    }
+  } catch (const Error&) {
+    words = "its output.txt cannot be read";
+  }
+  const ErrorKind kind = exit_code == 4   ? ErrorKind::kIo
+                         : exit_code == 3 ? ErrorKind::kInvalidArgument
+                         : exit_code == 6 ? ErrorKind::kInterrupted
+                         : exit_code == 7 ? ErrorKind::kUnsupported
+                                          : ErrorKind::kInternal;
+  return Error(kind,
+               concat("cell ", id, " ended with exit code ", exit_code, ": ",
+                      words),
+               "mend the cause and give the same command again: finished cells "
+               "are kept");
+}
+
+Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
+                     const data::Dataset& dataset) {
+  const data::DatasetInfo& info = dataset.info();
+  Setup setup;
+  setup.name = plan.name;
+  setup.title = plan.title;
+  setup.baseline = plan.baseline;
+  std::int64_t documents = 0;
+  std::int64_t bytes = 0;
+  for (const data::Split split : data::kSplits) {
+    documents += info.split(split).n_documents;
+    bytes += info.split(split).bytes;
+  }
+  setup.corpus = concat(info.corpus_name, ": ", documents, " documents, ",
+                        core::byte_size(static_cast<double>(bytes)),
+                        "; split by document hash (", info.split_rule, ")");
+  setup.tokenizer = concat(info.tokenizer_kind, ", vocabulary ",
+                           core::grouped(info.vocabulary),
+                           ", trained on the training documents");
+  const nn::ModelSize size = nn::model_size(config.model);
+  setup.parameters = size.parameters;
+  setup.hidden_parameters = size.hidden;
+  setup.model = model_line(config.model, setup.parameters);
+  setup.machine = train::machine_line() + ", one thread per run, " +
+                  std::to_string(plan.jobs) + " runs side by side";
+  setup.versions = train::version_line();
+  setup.steps = config.steps;
+  setup.tokens_per_step = config.batch * config.model.context;
+  setup.train_tokens = info.split(data::Split::kTrain).n_tokens;
+  setup.held_out_tokens = config.eval_windows * config.model.context;
+  setup.search_seeds = {static_cast<std::uint64_t>(plan.search_seed)};
+  for (const std::int64_t seed : plan.final_seeds) {
+    setup.final_seeds.push_back(static_cast<std::uint64_t>(seed));
+  }
+  setup.not_tuned = shared_settings(config);
+  return setup;
+}
+
+}  // namespace muonlab::study

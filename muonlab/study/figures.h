@@ -1,0 +1,31 @@
+// Figures as Vega-Lite specifications (version 6) that carry their data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "muonlab/study/comparison.h"
+#include "muonlab/study/results.h"
+
+namespace muonlab::study {
+
+struct Figure {
+  std::string name;  ///< a file name without extension: "training-loss"
+  std::string title;
+  std::string caption;  ///< what is drawn, n, seeds, tokens, model, tuning
+  std::string spec;     ///< Vega-Lite JSON; its width is "container"
+};
+
+/// The figures that the results can fill, in the report's order: paired
+/// differences, held-out loss and training loss against tokens, loss against
+/// each searched rate, time per step.
+[[nodiscard]] std::vector<Figure> figures(const Results& results,
+                                          const ComparisonTable& table);
+
+/// The colour of an arm, "#rrggbb", the same in every figure and table: fixed
+/// for the usual arms, else from a colour-blind-safe palette by the arm's place
+/// among `arms`.
+[[nodiscard]] std::string arm_color(const std::string& name,
+                                    const std::vector<Arm>& arms);
+
+}  // namespace muonlab::study

@@ -1,0 +1,60 @@
+#include "muonlab/study/report.h"
+
+#include "muonlab/core/error.h"
+#include "muonlab/core/files.h"
+#include "muonlab/study/comparison.h"
+#include "muonlab/study/document_internal.h"
+#include "muonlab/study/figures.h"
+
+namespace muonlab::study {
+
+namespace {
+
+std::string read_bundle(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw Error(
+        ErrorKind::kIo,
+        path.string() + ": the figure library for report.html is missing",
+        "run scripts/setup, which writes it, then write the report "
+        "again");
+  }
+  std::string bundle = core::read_file(path);
+  if (bundle.find("vegaEmbed") == std::string::npos) {
+    throw Error(ErrorKind::kCorruptData,
+                path.string() + ": does not define vegaEmbed",
+                "run scripts/setup, which writes it anew");
+  }
+  return bundle;
+}
+
+}  // namespace
+
+ReportFiles write_report(const Results& results,
+                         const std::filesystem::path& folder,
+                         const std::filesystem::path& vega_bundle) {
+  const ComparisonTable table = compare_to_baseline(results);
+  const std::vector<Figure> drawings = figures(results, table);
+  const detail::Document document =
+      detail::build_document(results, table, drawings);
+
+  const std::filesystem::path plots = folder / "plots";
+  core::make_folder(plots);
+  ReportFiles files;
+  files.csv = folder / "results.csv";
+  core::write_file(files.csv, results_csv(results));
+  files.json = folder / "results.json";
+  core::write_file(files.json, results_json(results));
+  files.markdown = folder / "report.md";
+  core::write_file(files.markdown, detail::render_markdown(document));
+  for (const Figure& figure : drawings) {
+    files.plots.push_back(plots / (figure.name + ".vl.json"));
+    core::write_file(files.plots.back(), figure.spec + "\n");
+  }
+  files.html = folder / "report.html";
+  core::write_file(files.html,
+                   detail::render_html(document, read_bundle(vega_bundle)));
+  return files;
+}
+
+}  // namespace muonlab::study

@@ -1,0 +1,38 @@
+// Running a study: search, final seeds, timing, report.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "muonlab/study/plan.h"
+#include "muonlab/study/results.h"
+
+namespace muonlab::study {
+
+struct StudyOptions {
+  std::filesystem::path runs = "runs";        ///< cells go to runs/NAME/ID
+  std::filesystem::path studies = "studies";  ///< the report to studies/NAME
+  bool execute = true;  ///< false: only collect what is there
+  std::string command;  ///< for the report
+  /// Called with a line whenever something happened.
+  std::function<void(const std::string&)> say;
+};
+
+/// Runs what is not done yet, as single-thread processes side by side, and
+/// returns everything measured. A cell whose folder holds a finished run of the
+/// same identity is not run again, so a stopped study goes on where it was.
+///
+/// Throws Error: kInterrupted after SIGINT or SIGTERM (running cells finish
+/// their step first), kIo and kCorruptData for data and folders, and the kind
+/// of a cell that failed, with its last words. Diverged cells are results, not
+/// errors.
+[[nodiscard]] Results run_study(const StudyPlan& plan,
+                                const StudyOptions& options);
+
+/// studies/NAME of a plan.
+[[nodiscard]] std::filesystem::path study_folder(const StudyPlan& plan,
+                                                 const StudyOptions& options);
+
+}  // namespace muonlab::study
