@@ -1,0 +1,164 @@
+// `muonlab study`: the laboratory.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+
+#include "muonlab/core/text.h"
+#include "muonlab/study/comparison.h"
+#include "muonlab/study/report.h"
+#include "muonlab/study/study.h"
+#include "muonlab/study/verdict.h"
+#include "tools/muonlab/verbs.h"
+
+namespace muonlab::tools {
+
+namespace {
+
+struct Options {
+  std::string plan;
+  std::vector<std::string> overrides;
+  std::string runs = "runs";
+  std::string studies = "studies";
+  std::string vega;
+  std::int64_t jobs = 0;
+  bool json = false;
+};
+
+study::StudyPlan plan_of(const Options& options) {
+  study::StudyPlan plan = study::read_plan(options.plan, options.overrides);
+  if (options.jobs > 0) plan.jobs = options.jobs;
+  return plan;
+}
+
+study::StudyOptions study_options(const Options& options, bool execute) {
+  return {.runs = options.runs,
+          .studies = options.studies,
+          .execute = execute,
+          .command = "muonlab study run " + options.plan,
+          .say = [](const std::string& line) { std::cerr << line << "\n"; }};
+}
+
+// The bundle that scripts/setup writes: --vega, else $MUONLAB_VEGA, else the
+// build folder of the source tree.
+std::filesystem::path vega_bundle(const Options& options) {
+  if (!options.vega.empty()) return options.vega;
+  if (const char* path = std::getenv("MUONLAB_VEGA")) return path;
+  return MUONLAB_VEGA_BUNDLE;
+}
+
+void write(const Options& options, const study::StudyPlan& plan,
+           const study::StudyOptions& how, study::Results results) {
+  results.commands = {"scripts/setup",
+                      "muonlab data prepare (see the data folder's "
+                      "dataset.json for its settings)",
+                      how.command};
+  const auto table = study::compare_to_baseline(results);
+  const study::Verdict verdict = study::verdict(results, table);
+  const auto files = study::write_report(
+      results, study::study_folder(plan, how), vega_bundle(options));
+  std::cout << "verdict: " << verdict.sentence << "\n";
+  std::cout << "report: "
+            << std::filesystem::absolute(files.html).lexically_normal().string()
+            << "\n";
+}
+
+void run(const Options& options) {
+  const study::StudyPlan plan = plan_of(options);
+  const study::StudyOptions how = study_options(options, true);
+  write(options, plan, how, study::run_study(plan, how));
+}
+
+void report(const Options& options) {
+  const study::StudyPlan plan = plan_of(options);
+  study::StudyOptions how = study_options(options, false);
+  how.say = nullptr;
+  write(options, plan, how, study::run_study(plan, how));
+}
+
+void status(const Options& options) {
+  const study::StudyPlan plan = plan_of(options);
+  study::StudyOptions how = study_options(options, false);
+  how.say = nullptr;
+  const study::Results results = study::run_study(plan, how);
+  if (options.json) {
+    std::cout << study::results_json(results) << "\n";
+    return;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"cell", "phase", "hidden", "auxiliary", "seed", "state", "loss"}};
+  for (const study::Cell& cell : results.cells) {
+    rows.push_back({cell.id, cell.phase, core::shortest(cell.hidden_lr),
+                    core::shortest(cell.auxiliary_lr),
+                    std::to_string(cell.seed), cell.state,
+                    cell.loss ? core::fixed(*cell.loss, 4) : "-"});
+  }
+  std::cout << core::aligned_table(rows)
+            << "cells that depend on unfinished ones are not listed yet\n";
+}
+
+void show_plan(const Options& options) {
+  const study::StudyPlan plan = plan_of(options);
+  std::vector<std::vector<std::string>> rows = {
+      {"arm", "rule", "search trials", "extra", "final seeds", "timing"}};
+  std::size_t cells = 0;
+  for (const study::ArmPlan& arm : plan.arms) {
+    const std::size_t timing = plan.timing_steps > 0 ? 1 : 0;
+    rows.push_back({arm.name, arm.rule, std::to_string(arm.planned_trials()),
+                    std::to_string(plan.extensions),
+                    std::to_string(plan.final_seeds.size()),
+                    std::to_string(timing)});
+    cells += arm.planned_trials() + static_cast<std::size_t>(plan.extensions) +
+             plan.final_seeds.size() + timing;
+  }
+  std::cout << plan.title << "\n"
+            << core::aligned_table(rows) << cells << " cells, " << plan.jobs
+            << " side by side; baseline " << plan.baseline << "\n";
+}
+
+CLI::App* add(CLI::App& study, const std::string& name,
+              const std::string& about, const std::shared_ptr<Options>& options,
+              void (*action)(const Options&)) {
+  auto* verb = study.add_subcommand(name, about);
+  verb->add_option("PLAN", options->plan, "TOML file with a [study] section")
+      ->required();
+  verb->add_option("--set", options->overrides,
+                   "KEY=VALUE of the plan or the run configuration; may be "
+                   "repeated")
+      ->allow_extra_args(false);
+  verb->add_option("--runs", options->runs, "folder of the runs")
+      ->capture_default_str();
+  verb->add_option("--studies", options->studies, "folder of the reports")
+      ->capture_default_str();
+  verb->callback([options, action] { action(*options); });
+  return verb;
+}
+
+}  // namespace
+
+void add_study_verb(CLI::App& app, Exit&) {
+  auto* verb = app.add_subcommand("study", "compare optimizers");
+  verb->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  add(*verb, "plan", "what would be run", options, show_plan);
+  auto* run_verb =
+      add(*verb, "run", "run what is not done yet, then write the report",
+          options, run);
+  run_verb->add_option("--jobs", options->jobs,
+                       "single-thread runs side by side (default: the plan's)")
+      ->check(CLI::PositiveNumber);
+  run_verb->footer("Example: muonlab study run configs/quick.toml");
+  auto* status_verb =
+      add(*verb, "status", "what is done", options, status);
+  status_verb->add_flag("--json", options->json, "one JSON object on stdout");
+  auto* report_verb =
+      add(*verb, "report", "write the report from the runs that are there",
+          options, report);
+  for (CLI::App* one : {run_verb, report_verb}) {
+    one->add_option("--vega", options->vega,
+                    "JavaScript bundle of Vega-Lite (default: $MUONLAB_VEGA, "
+                    "else the one that scripts/setup wrote)");
+  }
+}
+
+}  // namespace muonlab::tools
