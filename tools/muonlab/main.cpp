@@ -1,5 +1,7 @@
 // muonlab: the program. Parses the command line, runs one verb, and turns every
 // error into one line, a hint and an exit code.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
@@ -53,6 +55,13 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef __GLIBC__
+  // Activations of a few MB would come from mmap and go back to the kernel at
+  // once: a tenth of a training step went into page faults. Keep them instead.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
   try {
     return run(argc, argv);
   } catch (const muonlab::Error& e) {

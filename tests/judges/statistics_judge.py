@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""SciPy's and NumPy's values for tests/study/statistics_test.cpp.
+
+usage: statistics_judge.py
+
+Prints a table of the statistics of fixed samples, 17 significant digits. The
+test holds these numbers; run this again to see where they come from.
+"""
+import numpy as np
+import scipy
+from scipy import stats
+
+# Final losses of five seeds, and an uneven pair for Welch's test.
+MUON = [4.6301, 4.5773, 4.5820, 4.5988, 4.6003]
+ADAMW = [4.6822, 4.6503, 4.6442, 4.6596, 4.6718]
+NEAR = [4.6790, 4.6561, 4.6430, 4.6601, 4.6702]
+SHORT = [4.61, 4.58, 4.63]
+RATES = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016]
+LOSSES = [4.91, 4.74, 4.66, 4.69, 4.85, 5.9]
+
+
+def row(name, value):
+    print(f"{name:32s} {float(value):.17g}")
+
+
+def paired(name, a, b):
+    test = stats.ttest_rel(a, b)
+    interval = test.confidence_interval(0.95)
+    row(f"{name} difference", np.mean(np.subtract(a, b)))
+    row(f"{name} t", test.statistic)
+    row(f"{name} p", test.pvalue)
+    row(f"{name} low", interval.low)
+    row(f"{name} high", interval.high)
+    flips = stats.permutation_test(
+        (a, b), lambda x, y: np.mean(x - y), vectorized=False,
+        permutation_type="samples", n_resamples=np.inf)
+    row(f"{name} sign flip p", flips.pvalue)
+
+
+def welch(name, a, b):
+    test = stats.ttest_ind(a, b, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    row(f"{name} t", test.statistic)
+    row(f"{name} df", test.df)
+    row(f"{name} p", test.pvalue)
+    row(f"{name} low", interval.low)
+    row(f"{name} high", interval.high)
+
+
+def hedges(name, a, b):
+    n1, n2 = len(a), len(b)
+    pooled = np.sqrt(((n1 - 1) * np.var(a, ddof=1) +
+                      (n2 - 1) * np.var(b, ddof=1)) / (n1 + n2 - 2))
+    factor = 1 - 3 / (4 * (n1 + n2) - 9)
+    row(f"{name} g", factor * (np.mean(a) - np.mean(b)) / pooled)
+
+
+def parabola():
+    # The best five of the six trials.
+    c2, c1, c0 = np.polyfit(np.log2(RATES[:5]), LOSSES[:5], 2)
+    row("parabola optimum", 2 ** (-c1 / (2 * c2)))
+    row("parabola loss", c0 - c1 * c1 / (4 * c2))
+    row("parabola curvature", c2)
+
+
+def main():
+    print(f"SciPy {scipy.__version__}, NumPy {np.__version__}")
+    paired("muon-adamw", MUON, ADAMW)
+    paired("near-adamw", NEAR, ADAMW)
+    welch("muon-adamw welch", MUON, ADAMW)
+    welch("short-adamw welch", SHORT, ADAMW)
+    hedges("muon-adamw", MUON, ADAMW)
+    hedges("short-adamw", SHORT, ADAMW)
+    row("sd muon", np.std(MUON, ddof=1))
+    for probability, df in [(0.975, 1), (0.975, 4), (0.975, 19), (0.6, 2.5)]:
+        row(f"t quantile {probability} df {df}",
+            stats.t.ppf(probability, df))
+    parabola()
+
+
+if __name__ == "__main__":
+    main()
