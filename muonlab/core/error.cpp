@@ -30,8 +30,9 @@ void throw_io_error(const std::filesystem::path& path, std::string_view what,
   switch (error_number) {
     case ENOSPC:
     case EDQUOT:
-      hint = "free some space there, or choose another folder with --out; "
-             "what was saved before is intact";
+      hint =
+          "free some space there, or choose another folder with --out; "
+          "what was saved before is intact";
       break;
     case EROFS:
       hint = "the file system is read-only: choose another folder with --out";
@@ -47,10 +48,10 @@ void throw_io_error(const std::filesystem::path& path, std::string_view what,
     default:
       break;
   }
-  throw Error(ErrorKind::kIo,
-              concat(path.string(), ": ", what, ": ",
-                     std::strerror(error_number)),
-              hint);
+  throw Error(
+      ErrorKind::kIo,
+      concat(path.string(), ": ", what, ": ", std::strerror(error_number)),
+      hint);
 }
 
 }  // namespace muonlab

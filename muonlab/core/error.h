@@ -40,8 +40,8 @@ class Error : public std::runtime_error {
 /// The exit code that `conventions` give to a kind of error.
 [[nodiscard]] int exit_code(ErrorKind kind) noexcept;
 
-/// Throws kIo: "PATH: what: reason of `error_number`", with a hint that fits the
-/// reason (disk full, read-only, no permission, missing).
+/// Throws kIo: "PATH: what: reason of `error_number`", with a hint that fits
+/// the reason (disk full, read-only, no permission, missing).
 [[noreturn]] void throw_io_error(const std::filesystem::path& path,
                                  std::string_view what, int error_number);
 
@@ -57,10 +57,10 @@ template <typename... Parts>
 
 /// Throws Error(kInvalidArgument) built from the parts; for callers' mistakes,
 /// always on.
-#define MUONLAB_CHECK(condition, ...)                                   \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      throw ::muonlab::Error(::muonlab::ErrorKind::kInvalidArgument,    \
-                             ::muonlab::concat(__VA_ARGS__));           \
-    }                                                                   \
+#define MUONLAB_CHECK(condition, ...)                                \
+  do {                                                               \
+    if (!(condition)) {                                              \
+      throw ::muonlab::Error(::muonlab::ErrorKind::kInvalidArgument, \
+                             ::muonlab::concat(__VA_ARGS__));        \
+    }                                                                \
   } while (false)

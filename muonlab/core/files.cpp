@@ -32,7 +32,7 @@ void write_all(int descriptor, const std::filesystem::path& path,
 std::string read_file(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) throw_io_error(path, "cannot open", errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
     ::close(descriptor);
     throw_io_error(path, "cannot read as a file", EISDIR);

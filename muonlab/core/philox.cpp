@@ -57,8 +57,7 @@ double Random::normal(std::uint64_t step, std::uint64_t index) const {
   // u1 in (0, 1] keeps the logarithm finite.
   const double u1 = static_cast<double>((lo >> 11) + 1) * 0x1p-53;
   const double u2 = static_cast<double>(hi >> 11) * 0x1p-53;
-  return std::sqrt(-2.0 * std::log(u1)) *
-         std::cos(2.0 * std::numbers::pi * u2);
+  return std::sqrt(-2.0 * std::log(u1)) * std::cos(2.0 * std::numbers::pi * u2);
 }
 
 }  // namespace muonlab::core

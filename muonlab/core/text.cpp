@@ -44,10 +44,9 @@ bool looks_numeric(std::string_view cell) {
 
 // Columns that a terminal shows: UTF-8 continuation bytes take none.
 std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-      }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(),
+      [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
 }  // namespace
@@ -59,9 +58,8 @@ std::string fixed(double value, int digits) {
   if (!std::isfinite(value)) return shortest(value);
   // Room for the largest double in fixed notation (309 digits).
   std::array<char, 512> buffer;
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                    std::chars_format::fixed, digits);
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(),
+                                 value, std::chars_format::fixed, digits);
   return std::string(buffer.data(), end.ptr);
 }
 

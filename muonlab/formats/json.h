@@ -19,7 +19,8 @@ using Json = nlohmann::ordered_json;
 /// Error(kCorruptData) on anything else, naming `what`.
 [[nodiscard]] double number_from_json(const Json& value, std::string_view what);
 
-/// Parses a file. Throws Error(kIo) or Error(kCorruptData) with the byte offset.
+/// Parses a file. Throws Error(kIo) or Error(kCorruptData) with the byte
+/// offset.
 [[nodiscard]] Json read_json(const std::filesystem::path& path);
 /// Writes with two blanks of indentation, atomically.
 void write_json(const std::filesystem::path& path, const Json& value);

@@ -41,9 +41,9 @@ std::int64_t checked_size(const std::vector<std::int64_t>& shape,
 
 std::size_t safetensors_element_size(const std::string& dtype) {
   static const std::map<std::string, std::size_t> kSizes = {
-      {"F64", 8}, {"I64", 8}, {"U64", 8}, {"F32", 4},  {"I32", 4}, {"U32", 4},
-      {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},
-      {"BOOL", 1}};
+      {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4}, {"I32", 4},
+      {"U32", 4}, {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2},
+      {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
   const auto found = kSizes.find(dtype);
   if (found == kSizes.end()) {
     throw Error(ErrorKind::kUnsupported,
@@ -69,9 +69,10 @@ void write_safetensors(const std::filesystem::path& path,
                   entry.bytes.size(), " bytes, expected ", size);
     MUONLAB_CHECK(!header.contains(entry.name), "safetensors: tensor '",
                   entry.name, "' is given twice");
-    header[entry.name] = {{"dtype", entry.dtype},
-                          {"shape", entry.shape},
-                          {"data_offsets", {offset, offset + entry.bytes.size()}}};
+    header[entry.name] = {
+        {"dtype", entry.dtype},
+        {"shape", entry.shape},
+        {"data_offsets", {offset, offset + entry.bytes.size()}}};
     offset += entry.bytes.size();
   }
   std::string text = header.dump();
@@ -89,14 +90,16 @@ void write_safetensors(const std::filesystem::path& path,
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : content_(core::read_file(path)) {
   if (content_.size() < 8) {
-    corrupt(path, 0, concat("got a file of ", content_.size(),
-                            " bytes, expected an 8-byte header length"));
+    corrupt(path, 0,
+            concat("got a file of ", content_.size(),
+                   " bytes, expected an 8-byte header length"));
   }
   std::uint64_t length = 0;
   std::memcpy(&length, content_.data(), sizeof length);
   if (length > kMaxHeader || length > content_.size() - 8) {
-    corrupt(path, 0, concat("header length ", length, " does not fit a file of ",
-                            content_.size(), " bytes"));
+    corrupt(path, 0,
+            concat("header length ", length, " does not fit a file of ",
+                   content_.size(), " bytes"));
   }
   const std::size_t start = 8 + static_cast<std::size_t>(length);
   std::vector<std::pair<std::size_t, std::size_t>> ranges;
@@ -117,7 +120,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
       if (offsets.size() != 2 || offsets[0] > offsets[1] ||
           offsets[1] > content_.size() - start) {
         corrupt(path, start,
-                concat("tensor '", name, "' lies outside the file: its offsets are ",
+                concat("tensor '", name,
+                       "' lies outside the file: its offsets are ",
                        value.at("data_offsets").dump(), ", the data have ",
                        content_.size() - start, " bytes"));
       }
@@ -132,17 +136,20 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
       tensors_.emplace(name, std::move(tensor));
     }
   } catch (const nlohmann::json::exception& e) {
-    corrupt(path, 8, concat("the header is not a safetensors header: ", e.what()));
+    corrupt(path, 8,
+            concat("the header is not a safetensors header: ", e.what()));
   }
   std::sort(ranges.begin(), ranges.end());
   std::size_t end = 0;
   for (const auto& [first, last] : ranges) {
-    if (first != end) corrupt(path, start + end, "hole or overlap between tensors");
+    if (first != end)
+      corrupt(path, start + end, "hole or overlap between tensors");
     end = last;
   }
   if (start + end != content_.size()) {
-    corrupt(path, start + end, concat("got ", content_.size() - start - end,
-                                      " bytes after the last tensor, expected none"));
+    corrupt(path, start + end,
+            concat("got ", content_.size() - start - end,
+                   " bytes after the last tensor, expected none"));
   }
 }
 

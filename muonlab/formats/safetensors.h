@@ -15,7 +15,8 @@ namespace muonlab::formats {
 /// A tensor to write; `bytes` must live until the file is written.
 struct SafetensorsEntry {
   std::string name;
-  std::string dtype;  ///< "F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL"
+  std::string
+      dtype;  ///< "F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL"
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;  ///< C order, packed
 };

@@ -14,17 +14,18 @@ namespace muonlab::linalg {
 namespace {
 
 // x (m, k), weight (n, k), bias, attr, scalars, algorithm -> x weight^T.
-using LinearPointwise = at::Tensor(
-    const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-    c10::string_view, c10::List<std::optional<at::Scalar>>,
-    std::optional<c10::string_view>);
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
+                                   const std::optional<at::Tensor>&,
+                                   c10::string_view,
+                                   c10::List<std::optional<at::Scalar>>,
+                                   std::optional<c10::string_view>);
 
 std::optional<c10::TypedOperatorHandle<LinearPointwise>> find_onednn() {
   const char* wish = std::getenv("MUONLAB_MATMUL");
   if (wish != nullptr) {
     const std::string_view name(wish);
-    MUONLAB_CHECK(name == "aten" || name == "onednn",
-                  "MUONLAB_MATMUL: got '", name, "', expected aten or onednn");
+    MUONLAB_CHECK(name == "aten" || name == "onednn", "MUONLAB_MATMUL: got '",
+                  name, "', expected aten or onednn");
     if (name == "aten") return std::nullopt;
   }
   const auto schema = c10::Dispatcher::singleton().findSchema(

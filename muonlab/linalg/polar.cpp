@@ -13,7 +13,8 @@ namespace muonlab {
 
 namespace {
 
-at::Tensor newton_schulz(const at::Tensor& matrix, const PolarOptions& options) {
+at::Tensor newton_schulz(const at::Tensor& matrix,
+                         const PolarOptions& options) {
   const bool tall = matrix.size(0) > matrix.size(1);
   const Quintic q = quintic_coefficients(options.coefficients);
   // x: (n, m), n <= m. div copies, so the caller's matrix stays as it is.

@@ -13,7 +13,7 @@ namespace muonlab {
 
 enum class PolarMethod {
   kNewtonSchulz,  ///< quintic iteration X <- aX + (bA + cA^2)X, A = XX^T
-  kSvd,           ///< exact; singular values below max(m,n)*eps*s1 count as zero
+  kSvd,  ///< exact; singular values below max(m,n)*eps*s1 count as zero
 };
 
 /// One quintic step acts on each singular value as a*s + b*s^3 + c*s^5.
@@ -31,8 +31,8 @@ struct Quintic {
 struct PolarOptions {
   PolarMethod method = PolarMethod::kNewtonSchulz;
   std::string coefficients = "keller";
-  int steps = 5;       ///< Newton-Schulz steps, 1 to 100
-  double eps = 1e-7;   ///< X0 = M / (|M|_F + eps); 0 is refused
+  int steps = 5;      ///< Newton-Schulz steps, 1 to 100
+  double eps = 1e-7;  ///< X0 = M / (|M|_F + eps); 0 is refused
   bool operator==(const PolarOptions&) const = default;
 };
 

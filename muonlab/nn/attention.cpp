@@ -42,7 +42,8 @@ at::Tensor Attention::forward(const at::Tensor& x,
   const at::Tensor mixed = at::scaled_dot_product_attention(
       q.transpose(1, 2), k.transpose(1, 2), part(2).transpose(1, 2),
       /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, scale_);
-  return nn::linear(mixed.transpose(1, 2).reshape({batch, tokens, width_}), output_);
+  return nn::linear(mixed.transpose(1, 2).reshape({batch, tokens, width_}),
+                    output_);
 }
 
 }  // namespace muonlab::nn

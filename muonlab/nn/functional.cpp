@@ -13,9 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-at::Tensor as_rows(const at::Tensor& x) {
-  return x.reshape({-1, x.size(-1)});
-}
+at::Tensor as_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 struct LinearFunction : Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
@@ -135,8 +133,8 @@ RotaryTable rotary_table(std::int64_t context, std::int64_t head_features,
                          double theta, at::ScalarType dtype) {
   // In float64: float32 angles lose digits at large positions.
   const auto options = torch::TensorOptions().dtype(torch::kDouble);
-  const at::Tensor exponent =
-      at::arange(0, head_features, 2, options) / static_cast<double>(head_features);
+  const at::Tensor exponent = at::arange(0, head_features, 2, options) /
+                              static_cast<double>(head_features);
   const at::Tensor frequency = at::pow(theta, -exponent);
   const at::Tensor angle =
       at::outer(at::arange(0, context, options), frequency);

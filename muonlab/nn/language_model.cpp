@@ -11,14 +11,14 @@ namespace muonlab::nn {
 
 Block::Block(const ModelConfig& config, std::int64_t layer)
     : torch::nn::Module("Block") {
-  attention_norm_ = register_module(
-      "attention_norm",
-      std::make_shared<RmsNorm>(config.width, config.norm_eps));
+  attention_norm_ =
+      register_module("attention_norm",
+                      std::make_shared<RmsNorm>(config.width, config.norm_eps));
   attention_ =
       register_module("attention", std::make_shared<Attention>(config, layer));
-  feed_forward_norm_ = register_module(
-      "feed_forward_norm",
-      std::make_shared<RmsNorm>(config.width, config.norm_eps));
+  feed_forward_norm_ =
+      register_module("feed_forward_norm",
+                      std::make_shared<RmsNorm>(config.width, config.norm_eps));
   feed_forward_ =
       register_module("feed_forward", std::make_shared<FeedForward>(config));
 }
@@ -35,8 +35,8 @@ LanguageModel::LanguageModel(const ModelConfig& config)
   embedding_ = register_parameter(
       "embedding", torch::zeros({config.vocabulary, config.width}));
   // A plain container, so that names read "blocks.0.attention.qkv".
-  const auto container = register_module(
-      "blocks", std::make_shared<torch::nn::Module>("blocks"));
+  const auto container =
+      register_module("blocks", std::make_shared<torch::nn::Module>("blocks"));
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     blocks_.push_back(container->register_module(
         std::to_string(layer), std::make_shared<Block>(config, layer)));

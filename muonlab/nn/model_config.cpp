@@ -26,9 +26,10 @@ void check_choice(const std::string& value, const char* field,
   for (const std::string& choice : choices) {
     if (choice == value) return;
   }
-  throw Error(ErrorKind::kInvalidArgument,
-              concat("model.", field, ": got '", value, "'",
-                     core::suggestion(value, std::vector<std::string>(choices))));
+  throw Error(
+      ErrorKind::kInvalidArgument,
+      concat("model.", field, ": got '", value, "'",
+             core::suggestion(value, std::vector<std::string>(choices))));
 }
 
 }  // namespace
@@ -67,8 +68,7 @@ ModelSize model_size(const ModelConfig& c) {
 }
 
 double flops_per_token(const ModelConfig& c) {
-  const std::int64_t weights =
-      model_size(c).hidden + c.vocabulary * c.width;
+  const std::int64_t weights = model_size(c).hidden + c.vocabulary * c.width;
   return 6.0 * static_cast<double>(weights) +
          6.0 * static_cast<double>(c.layers * c.width * c.context);
 }

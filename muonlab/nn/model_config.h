@@ -7,26 +7,26 @@
 namespace muonlab::nn {
 
 struct ModelConfig {
-  std::int64_t vocabulary = 0;    ///< rows of embedding and head
-  std::int64_t context = 128;     ///< longest sequence, tokens
-  std::int64_t width = 128;       ///< d, features of the residual stream
+  std::int64_t vocabulary = 0;  ///< rows of embedding and head
+  std::int64_t context = 128;   ///< longest sequence, tokens
+  std::int64_t width = 128;     ///< d, features of the residual stream
   std::int64_t layers = 4;
-  std::int64_t heads = 4;         ///< width must be a multiple
-  std::int64_t hidden = 352;      ///< features inside the feed-forward
+  std::int64_t heads = 4;             ///< width must be a multiple
+  std::int64_t hidden = 352;          ///< features inside the feed-forward
   std::string activation = "swiglu";  ///< "swiglu" or "silu"
   std::string positions = "rotary";   ///< "rotary" (half-split) or "none"
-  double rope_theta = 10000;      ///< base of the rotary frequencies
-  bool tied_head = false;         ///< the head is the embedding matrix
-  double norm_eps = 1e-5;         ///< inside the square root of RMSNorm
+  double rope_theta = 10000;          ///< base of the rotary frequencies
+  bool tied_head = false;             ///< the head is the embedding matrix
+  double norm_eps = 1e-5;             ///< inside the square root of RMSNorm
   /// Logits of layer l (from 0) are divided by l + 1. Off: a published GPT-2
   /// code has it, and its author blames it for Muon's poor start.
   bool scale_attention_by_layer = false;
 
   // Initial weights are normal. Matrices: std = gain / sqrt(fan_in).
   double init_gain = 0.5;
-  double init_output_gain = 0;    ///< output projections; 0 starts them at zero
+  double init_output_gain = 0;  ///< output projections; 0 starts them at zero
   double init_embedding_std = 0.02;
-  double init_head_std = 0.02;    ///< without effect under a tied head
+  double init_head_std = 0.02;  ///< without effect under a tied head
 };
 
 /// Throws Error(kInvalidArgument) naming the field, its value and its range.

@@ -18,9 +18,8 @@ void adamw_step(const std::vector<AdamWTensors>& parameters,
     gradients.push_back(p.gradient);
     first.push_back(p.first_moment);
     second.push_back(p.second_moment);
-    steps.push_back(at::full({}, p.step,
-                             p.weight.options().dtype(at::kFloat)
-                                 .requires_grad(false)));
+    steps.push_back(at::full(
+        {}, p.step, p.weight.options().dtype(at::kFloat).requires_grad(false)));
   }
   at::_fused_adamw_(weights, gradients, first, second, /*max_exp_avg_sqs=*/{},
                     steps, lr, rule.beta1, rule.beta2, weight_decay, rule.eps,

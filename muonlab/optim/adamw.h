@@ -12,10 +12,10 @@ namespace muonlab::optim {
 
 /// The tensors of one parameter; `step` counts from 1 at the first update.
 struct AdamWTensors {
-  at::Tensor weight;             ///< changed
-  at::Tensor gradient;           ///< read
-  at::Tensor first_moment;       ///< changed; zero before the first step
-  at::Tensor second_moment;      ///< changed; zero before the first step
+  at::Tensor weight;         ///< changed
+  at::Tensor gradient;       ///< read
+  at::Tensor first_moment;   ///< changed; zero before the first step
+  at::Tensor second_moment;  ///< changed; zero before the first step
   std::int64_t step = 1;
 };
 

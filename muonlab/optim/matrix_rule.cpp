@@ -53,8 +53,7 @@ void matrix_step(at::Tensor& weight, const at::Tensor& gradient,
   for (const LogicalMatrix& matrix : matrices) {
     const at::Tensor block = flat.narrow(0, matrix.first_row, matrix.rows);
     const at::Tensor update = polar_factor(block, rule.polar);
-    const double scale =
-        scale_factor(rule.scale, matrix.rows, matrix.columns);
+    const double scale = scale_factor(rule.scale, matrix.rows, matrix.columns);
     at::Tensor target = weight.narrow(0, matrix.first_row, matrix.rows);
     target.add_(update.view_as(target), -lr * scale);
   }

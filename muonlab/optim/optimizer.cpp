@@ -26,9 +26,8 @@ const void* identity(const at::Tensor& tensor) {
 Optimizer::Optimizer(Plan plan)
     // The base class would replace a third party's group options by a clone of
     // the defaults, so it starts empty and options are set after each add.
-    : torch::optim::Optimizer(
-          std::vector<torch::optim::OptimizerParamGroup>{},
-          std::make_unique<GroupOptions>(adamw())),
+    : torch::optim::Optimizer(std::vector<torch::optim::OptimizerParamGroup>{},
+                              std::make_unique<GroupOptions>(adamw())),
       plan_(std::move(plan)) {
   for (const Group& group : plan_.groups) validate(group.options, group.name);
   for (std::size_t g = 0; g < plan_.groups.size(); ++g) {
@@ -113,8 +112,8 @@ void Optimizer::step_group(const GroupOptions& options,
       matrix_step(route.parameter, gradient, state.first, *matrix,
                   route.matrices, options.lr(), options.weight_decay());
     } else {
-      elementwise.push_back({route.parameter, gradient, state.first,
-                             state.second, state.step});
+      elementwise.push_back(
+          {route.parameter, gradient, state.first, state.second, state.step});
     }
   }
   if (matrix == nullptr) {
@@ -181,9 +180,9 @@ void Optimizer::restore(const Tensors& tensors, const std::string& source) {
       }
     }
   }
-  MUONLAB_CHECK(faults.empty(), source,
-                ": the state does not fit the routing plan: ",
-                core::join(faults, "; "));
+  MUONLAB_CHECK(
+      faults.empty(), source,
+      ": the state does not fit the routing plan: ", core::join(faults, "; "));
   states_ = std::move(restored);
   for (auto& [name, count] : updates_) {
     const auto state = states_.find(name);
@@ -202,8 +201,10 @@ void Optimizer::load(const std::filesystem::path& path) {
   const auto schema = file.metadata.find("muonlab.optimizer.schema");
   if (schema == file.metadata.end() || schema->second != kSchema) {
     throw Error(ErrorKind::kCorruptData,
-                concat(path.string(), ": is not a muonlab optimizer state of "
-                       "schema ", kSchema));
+                concat(path.string(),
+                       ": is not a muonlab optimizer state of "
+                       "schema ",
+                       kSchema));
   }
   restore(file.tensors, path.string());
 }

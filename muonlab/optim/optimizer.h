@@ -51,8 +51,8 @@ class Optimizer : public torch::optim::Optimizer {
 
  private:
   struct State {
-    at::Tensor first;     // momentum, or AdamW's first moment
-    at::Tensor second;    // AdamW's second moment; undefined for matrix rules
+    at::Tensor first;   // momentum, or AdamW's first moment
+    at::Tensor second;  // AdamW's second moment; undefined for matrix rules
     std::int64_t step = 0;
   };
   using Tensors = std::map<std::string, at::Tensor>;

@@ -18,7 +18,8 @@ std::string shape_text(at::IntArrayRef shape) {
   return parts.empty() ? "scalar" : core::join(parts, "x");
 }
 
-// Runs `text` over the logical matrices and folds equal neighbours: "3 x 128x128".
+// Runs `text` over the logical matrices and folds equal neighbours: "3 x
+// 128x128".
 template <typename Text>
 std::string per_matrix(const Route& route, Text text) {
   std::vector<std::pair<std::string, int>> runs;
@@ -82,8 +83,8 @@ std::vector<std::string> row(const Plan& plan, const Route& route) {
 }  // namespace
 
 std::int64_t state_bytes(const Plan& plan, const Route& route) {
-  const bool matrix = std::holds_alternative<MatrixRule>(
-      plan.group_of(route).options.update());
+  const bool matrix =
+      std::holds_alternative<MatrixRule>(plan.group_of(route).options.update());
   return (matrix ? 1 : 2) * static_cast<std::int64_t>(route.parameter.nbytes());
 }
 

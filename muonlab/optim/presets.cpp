@@ -9,7 +9,8 @@ namespace muonlab::optim {
 
 namespace {
 
-void check_fraction(double value, std::string_view who, std::string_view field) {
+void check_fraction(double value, std::string_view who,
+                    std::string_view field) {
   // Written so that NaN fails too.
   MUONLAB_CHECK(value >= 0 && value < 1, who, ": ", field, ": got ", value,
                 ", expected at least 0 and less than 1");

@@ -23,8 +23,9 @@ class GroupOptions
                         double weight_decay = 0)
       : lr_(lr), weight_decay_(weight_decay), update_(std::move(update)) {}
 
-  TORCH_ARG(double, lr);            // learning rate per step, >= 0
-  TORCH_ARG(double, weight_decay);  // lambda: W shrinks by lr*lambda a step, >= 0
+  TORCH_ARG(double, lr);  // learning rate per step, >= 0
+  TORCH_ARG(double,
+            weight_decay);  // lambda: W shrinks by lr*lambda a step, >= 0
   TORCH_ARG(UpdateRule, update);
 
  public:

@@ -44,15 +44,16 @@ std::optional<Found> from_type(const torch::nn::Module& module,
   using namespace torch::nn;
   const bool weight = local == "weight";
   const auto found = [&](Role role, const char* type) {
-    return Found{local == "bias" ? Role::kBias : role, {},
-                 concat(type, " ", local)};
+    return Found{
+        local == "bias" ? Role::kBias : role, {}, concat(type, " ", local)};
   };
   if (!weight && local != "bias") return std::nullopt;
   if (is_any<LinearImpl>(module)) return found(Role::kMatrix, "Linear");
   if (is_any<Conv1dImpl, Conv2dImpl, Conv3dImpl>(module)) {
     return found(Role::kConvKernel, "Conv");
   }
-  if (is_any<EmbeddingImpl>(module)) return found(Role::kEmbedding, "Embedding");
+  if (is_any<EmbeddingImpl>(module))
+    return found(Role::kEmbedding, "Embedding");
   if (is_any<LayerNormImpl, GroupNormImpl, BatchNorm1dImpl, BatchNorm2dImpl,
              BatchNorm3dImpl>(module)) {
     return found(Role::kGain, "normalisation");
@@ -73,9 +74,10 @@ void collect(const std::string& prefix, const torch::nn::Module& module,
   const auto* declares = dynamic_cast<const DeclaresRoles*>(&module);
   if (declares == nullptr) return;
   for (const ParameterDeclaration& d : declares->declared_roles()) {
-    MUONLAB_CHECK(std::find(locals.begin(), locals.end(), d.name) != locals.end(),
-                  "route: module '", prefix, "' declares parameter '", d.name,
-                  "', which it does not have");
+    MUONLAB_CHECK(
+        std::find(locals.begin(), locals.end(), d.name) != locals.end(),
+        "route: module '", prefix, "' declares parameter '", d.name,
+        "', which it does not have");
     found[prefix + d.name] = {d.role, d.blocks, "declared by its module"};
   }
 }
@@ -83,7 +85,8 @@ void collect(const std::string& prefix, const torch::nn::Module& module,
 void apply_overrides(const std::vector<RoleOverride>& overrides,
                      const std::vector<std::string>& names,
                      std::map<std::string, Found>& found) {
-  std::map<std::string, std::string> by;  // parameter -> pattern that claimed it
+  std::map<std::string, std::string>
+      by;  // parameter -> pattern that claimed it
   for (const RoleOverride& override_ : overrides) {
     bool any = false;
     for (const std::string& name : names) {
@@ -121,10 +124,10 @@ Plan route(const torch::nn::Module& model, const RouteOptions& options) {
   for (const auto& item : model.named_parameters()) names.push_back(item.key());
   apply_overrides(options.overrides, names, found);
 
-  Plan plan{.groups = {{"hidden", options.hidden},
-                       {"auxiliary", options.auxiliary}},
-            .routes = {},
-            .left_out = {}};
+  Plan plan{
+      .groups = {{"hidden", options.hidden}, {"auxiliary", options.auxiliary}},
+      .routes = {},
+      .left_out = {}};
   std::map<const void*, std::string> seen;  // tied parameters, by identity
   for (const auto& item : model.named_parameters()) {
     const std::string& name = item.key();
@@ -158,20 +161,22 @@ Plan route(const torch::nn::Module& model, const RouteOptions& options) {
                 .why = role->second.why};
     if (std::holds_alternative<MatrixRule>(
             plan.group_of(route).options.update())) {
-      route.matrices = logical_matrices(parameter.sizes(), role->second.blocks,
-                                        concat("route: parameter '", name, "'"));
+      route.matrices =
+          logical_matrices(parameter.sizes(), role->second.blocks,
+                           concat("route: parameter '", name, "'"));
     }
     plan.routes.push_back(std::move(route));
   }
-  MUONLAB_CHECK(!plan.routes.empty(), "route: the model has no parameter to train");
+  MUONLAB_CHECK(!plan.routes.empty(),
+                "route: the model has no parameter to train");
   return plan;
 }
 
 Plan route(const torch::nn::Module& model, const GroupOptions& hidden,
            const GroupOptions& auxiliary) {
-  return route(model, RouteOptions{.hidden = hidden,
-                                   .auxiliary = auxiliary,
-                                   .overrides = {}});
+  return route(
+      model,
+      RouteOptions{.hidden = hidden, .auxiliary = auxiliary, .overrides = {}});
 }
 
 }  // namespace muonlab::optim

@@ -11,15 +11,15 @@ namespace muonlab::optim {
 namespace {
 
 std::string slots(const MatrixRule& r) {
-  return concat(r.momentum_form == MomentumForm::kEma ? "EMA "
-                                                             : "heavy ball ",
+  return concat(r.momentum_form == MomentumForm::kEma ? "EMA " : "heavy ball ",
                 r.momentum, r.nesterov ? ", Nesterov" : "", "; ", r.polar.steps,
                 " ", r.polar.coefficients, " steps; scale ",
                 scale_name(r.scale), " = ", scale_formula(r.scale));
 }
 
 std::string slots(const AdamWRule& r) {
-  return concat("betas ", r.beta1, ", ", r.beta2, "; eps ", core::shortest(r.eps));
+  return concat("betas ", r.beta1, ", ", r.beta2, "; eps ",
+                core::shortest(r.eps));
 }
 
 }  // namespace
@@ -29,10 +29,10 @@ std::string rule_table() {
       {"rule", "lr", "decay", "slots"}};
   for (const std::string& name : preset_names()) {
     const GroupOptions options = preset(name);
-    rows.push_back({name, core::shortest(options.lr()),
-                    core::shortest(options.weight_decay()),
-                    std::visit([](const auto& r) { return slots(r); },
-                               options.update())});
+    rows.push_back(
+        {name, core::shortest(options.lr()),
+         core::shortest(options.weight_decay()),
+         std::visit([](const auto& r) { return slots(r); }, options.update())});
   }
   return core::aligned_table(rows);
 }

@@ -13,7 +13,8 @@ enum class Scale {
   kUnit,      ///< "s1": 1
   kAspect,    ///< "s2": sqrt(max(1, d_out/d_in)) (K. Jordan; torch "original")
   kSpectral,  ///< "s3": sqrt(d_out/d_in) (Scion, modula)
-  kMatchRms,  ///< "s4": 0.2 sqrt(max(d_out, d_in)) (Moonlight, arXiv 2502.16982)
+  kMatchRms,  ///< "s4": 0.2 sqrt(max(d_out, d_in)) (Moonlight, arXiv
+              ///< 2502.16982)
 };
 
 /// Throws Error(kInvalidArgument) on another name, with the nearest one.

@@ -19,10 +19,10 @@ enum class ScheduleShape {
 /// `total`, one after the last, so the last step still moves.
 struct Schedule {
   ScheduleShape shape = ScheduleShape::kTrapezoid;
-  std::int64_t total = 1;    ///< optimizer steps of the run, at least 1
-  std::int64_t warmup = 0;   ///< steps: step s < warmup has (s + 1) / warmup
-  std::int64_t decay = 0;    ///< trapezoid only: steps of the descent
-  double floor = 0;          ///< in [0, 1], as a share of the peak
+  std::int64_t total = 1;   ///< optimizer steps of the run, at least 1
+  std::int64_t warmup = 0;  ///< steps: step s < warmup has (s + 1) / warmup
+  std::int64_t decay = 0;   ///< trapezoid only: steps of the descent
+  double floor = 0;         ///< in [0, 1], as a share of the peak
 
   /// For 0 <= step < total; steps outside are an Error(kInvalidArgument).
   [[nodiscard]] double factor(std::int64_t step) const;

@@ -49,25 +49,25 @@ std::string model_line(const nn::ModelConfig& m, std::int64_t parameters) {
 }
 
 std::vector<std::string> shared_settings(const train::RunConfig& c) {
-  return {concat("batch: ", c.batch, " sequences of ", c.model.context,
-                 " tokens"),
-          concat("schedule: ", c.schedule_shape, ", warm-up ",
-                 core::fixed(100 * c.schedule_warmup, 0), " %, decay over the last ",
-                 core::fixed(100 * c.schedule_decay, 0), " %, floor ",
-                 core::shortest(c.schedule_floor)),
-          concat("gradient clipping at ", core::shortest(c.clip)),
-          concat("weight decay ",
-                 c.optim.weight_decay ? core::shortest(*c.optim.weight_decay)
-                                      : std::string("of each rule"),
-                 " on hidden matrices, ",
-                 core::shortest(c.optim.auxiliary_weight_decay), " elsewhere"),
-          "momenta, betas and epsilons",
-          concat("initial weights: matrices ", core::shortest(c.model.init_gain),
-                 "/sqrt(fan_in), output projections ",
-                 core::shortest(c.model.init_output_gain), ", embedding ",
-                 core::shortest(c.model.init_embedding_std), ", head ",
-                 core::shortest(c.model.init_head_std)),
-          "model size, context, number of steps"};
+  return {
+      concat("batch: ", c.batch, " sequences of ", c.model.context, " tokens"),
+      concat("schedule: ", c.schedule_shape, ", warm-up ",
+             core::fixed(100 * c.schedule_warmup, 0),
+             " %, decay over the last ", core::fixed(100 * c.schedule_decay, 0),
+             " %, floor ", core::shortest(c.schedule_floor)),
+      concat("gradient clipping at ", core::shortest(c.clip)),
+      concat("weight decay ",
+             c.optim.weight_decay ? core::shortest(*c.optim.weight_decay)
+                                  : std::string("of each rule"),
+             " on hidden matrices, ",
+             core::shortest(c.optim.auxiliary_weight_decay), " elsewhere"),
+      "momenta, betas and epsilons",
+      concat("initial weights: matrices ", core::shortest(c.model.init_gain),
+             "/sqrt(fan_in), output projections ",
+             core::shortest(c.model.init_output_gain), ", embedding ",
+             core::shortest(c.model.init_embedding_std), ", head ",
+             core::shortest(c.model.init_head_std)),
+      "model size, context, number of steps"};
 }
 
 }  // namespace
@@ -113,11 +113,11 @@ Error cell_error(const std::string& id, const std::filesystem::path& folder,
                          : exit_code == 6 ? ErrorKind::kInterrupted
                          : exit_code == 7 ? ErrorKind::kUnsupported
                                           : ErrorKind::kInternal;
-  return Error(kind,
-               concat("cell ", id, " ended with exit code ", exit_code, ": ",
-                      words),
-               "mend the cause and give the same command again: finished cells "
-               "are kept");
+  return Error(
+      kind,
+      concat("cell ", id, " ended with exit code ", exit_code, ": ", words),
+      "mend the cause and give the same command again: finished cells "
+      "are kept");
 }
 
 Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,

@@ -70,8 +70,7 @@ void flatten(const Json& value, const std::string& prefix,
 
 ArmPlan read_arm(const Json& table, const std::string& where) {
   static const std::vector<std::string> kKeys = {
-      "name",   "rule",      "description", "hidden",
-      "auxiliary", "joint", "set"};
+      "name", "rule", "description", "hidden", "auxiliary", "joint", "set"};
   ArmPlan arm;
   for (const auto& [key, value] : table.items()) {
     if (key == "name") {
@@ -111,10 +110,11 @@ ArmPlan read_arm(const Json& table, const std::string& where) {
 void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
                    const std::string& where) {
   static const std::vector<std::string> kKeys = {
-      "study.name",        "study.title",      "study.baseline",
-      "study.search_seed", "study.final_seeds", "study.extensions",
-      "study.jobs",        "study.final_eval_every", "study.timing_steps",
-      "study.arms"};
+      "study.name",         "study.title",
+      "study.baseline",     "study.search_seed",
+      "study.final_seeds",  "study.extensions",
+      "study.jobs",         "study.final_eval_every",
+      "study.timing_steps", "study.arms"};
   const std::string name = key.substr(std::string(kPrefix).size());
   if (name == "name") {
     plan.name = text_of(value, where, key);
@@ -141,8 +141,8 @@ void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
     for (const Json& seed : value) {
       plan.final_seeds.push_back(integer_of(seed, where, key, 0));
     }
-  } else if (name == "arms" && value.is_array()) {
-    for (const Json& table : value) plan.arms.push_back(read_arm(table, where));
+  } else if (name == "arms") {
+    wrong(where, "'study.arms': expected [[study.arms]] tables in the plan");
   } else {
     wrong(where,
           concat("unknown key '", key, "'", core::suggestion(key, kKeys)));
@@ -187,6 +187,13 @@ StudyPlan read_plan(const std::filesystem::path& path,
   for (const train::TomlFile::Entry& entry : train::read_toml(path).entries) {
     if (entry.key.rfind(kPrefix, 0) != 0) continue;
     any = true;
+    if (entry.key == "study.arms" && entry.value.is_array()) {
+      for (std::size_t i = 0; i < entry.value.size(); ++i) {
+        plan.arms.push_back(read_arm(
+            entry.value[i], concat(path.string(), ":", entry.item_lines[i])));
+      }
+      continue;
+    }
     set_study_key(plan, entry.key, entry.value,
                   concat(path.string(), ":", entry.line));
   }
@@ -213,7 +220,8 @@ StudyPlan read_plan(const std::filesystem::path& path,
   check(plan);
   // A typo in an arm's settings must show now, not after the first hour.
   for (const ArmPlan& arm : plan.arms) {
-    auto config = cell_config(plan, arm, "search", plan.search_seed, {1e-3, 1e-3});
+    auto config =
+        cell_config(plan, arm, "search", plan.search_seed, {1e-3, 1e-3});
     train::resolve(config);
   }
   return plan;
@@ -226,7 +234,8 @@ train::RunConfig cell_config(const StudyPlan& plan, const ArmPlan& arm,
   train::Fields fields = train::fields_of(config);
   config.optim.rule = arm.rule;
   for (const auto& [key, value] : arm.settings) {
-    fields.set(key, value, concat(plan.path.string(), ": arm '", arm.name, "'"));
+    fields.set(key, value,
+               concat(plan.path.string(), ": arm '", arm.name, "'"));
   }
   config.optim.lr = rates.hidden;
   config.optim.auxiliary_lr = rates.auxiliary;

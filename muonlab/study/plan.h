@@ -16,10 +16,11 @@ namespace muonlab::study {
 /// parameters), or `hidden` and `auxiliary` are.
 struct ArmPlan {
   std::string name;
-  std::string rule;         ///< preset of the hidden matrices
+  std::string rule;  ///< preset of the hidden matrices
   std::string description;
-  std::vector<double> hidden;     ///< rates of the hidden matrices, ascending
-  std::vector<double> auxiliary;  ///< the first is held while `hidden` is searched
+  std::vector<double> hidden;  ///< rates of the hidden matrices, ascending
+  std::vector<double>
+      auxiliary;  ///< the first is held while `hidden` is searched
   std::vector<double> joint;
   /// Further settings of this arm, as dotted configuration keys.
   std::vector<std::pair<std::string, formats::Json>> settings;
@@ -33,16 +34,16 @@ struct ArmPlan {
 
 struct StudyPlan {
   std::filesystem::path path;
-  std::string name;   ///< names the folders
+  std::string name;  ///< names the folders
   std::string title;
   std::string baseline = "adamw";
   std::int64_t search_seed = 0;
   std::vector<std::int64_t> final_seeds;
-  std::int64_t extensions = 1;   ///< trials added to every arm's search
-  std::int64_t jobs = 2;         ///< single-thread processes side by side
+  std::int64_t extensions = 1;        ///< trials added to every arm's search
+  std::int64_t jobs = 2;              ///< single-thread processes side by side
   std::int64_t final_eval_every = 0;  ///< steps between evaluations of a final
   std::int64_t timing_steps = 40;     ///< of the timing run of each arm
-  train::RunConfig base;         ///< what all arms share
+  train::RunConfig base;              ///< what all arms share
   std::vector<ArmPlan> arms;
 };
 
@@ -51,8 +52,9 @@ struct StudyPlan {
 /// line: unknown keys (nearest name suggested), duplicate arms, a baseline that
 /// is no arm, empty or unordered grids, rates that are not positive, final
 /// seeds given twice or equal to the search seed.
-[[nodiscard]] StudyPlan read_plan(const std::filesystem::path& path,
-                                  const std::vector<std::string>& overrides = {});
+[[nodiscard]] StudyPlan read_plan(
+    const std::filesystem::path& path,
+    const std::vector<std::string>& overrides = {});
 
 /// The rates of one trial.
 struct Rates {

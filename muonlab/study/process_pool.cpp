@@ -40,6 +40,24 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return list;
 }
 
+// A process group of its own: Ctrl-C in a terminal reaches the study alone,
+// which then asks each child once.
+class Attributes {
+ public:
+  Attributes() {
+    posix_spawnattr_init(&attributes_);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(&attributes_, 0);
+  }
+  ~Attributes() { posix_spawnattr_destroy(&attributes_); }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  [[nodiscard]] const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_{};
+};
+
 // RAII for posix_spawn's file actions.
 class FileActions {
  public:
@@ -78,12 +96,14 @@ void ProcessPool::start(const Process& process) {
                    process.arguments.end());
   std::vector<std::string> variables = child_environment();
   const FileActions actions(process.output);
+  const Attributes attributes;
   pid_t pid = 0;
   const int fault =
-      ::posix_spawn(&pid, "/proc/self/exe", actions.get(), nullptr,
+      ::posix_spawn(&pid, "/proc/self/exe", actions.get(), attributes.get(),
                     pointers(arguments).data(), pointers(variables).data());
   if (fault != 0) {
-    throw_io_error(process.output, "cannot start a run that writes there", fault);
+    throw_io_error(process.output, "cannot start a run that writes there",
+                   fault);
   }
   children_.emplace(pid, process.ticket);
 }
@@ -92,9 +112,9 @@ std::optional<Ended> ProcessPool::poll() {
   for (auto child = children_.begin(); child != children_.end(); ++child) {
     int status = 0;
     if (::waitpid(child->first, &status, WNOHANG) <= 0) continue;
-    const Ended ended{
-        child->second,
-        WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
+    const Ended ended{child->second, WIFEXITED(status)
+                                         ? WEXITSTATUS(status)
+                                         : 128 + WTERMSIG(status)};
     children_.erase(child);
     return ended;
   }

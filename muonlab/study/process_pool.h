@@ -13,9 +13,9 @@
 namespace muonlab::study {
 
 struct Process {
-  std::size_t ticket = 0;               ///< the caller's own number
-  std::vector<std::string> arguments;   ///< after the program's name
-  std::filesystem::path output;         ///< stdout and stderr go there
+  std::size_t ticket = 0;              ///< the caller's own number
+  std::vector<std::string> arguments;  ///< after the program's name
+  std::filesystem::path output;        ///< stdout and stderr go there
 };
 
 struct Ended {

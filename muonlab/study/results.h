@@ -26,14 +26,14 @@ struct StepTime {
 
 /// One run of the study.
 struct Cell {
-  std::string id;      ///< names the run folder
+  std::string id;  ///< names the run folder
   std::string arm;
-  std::string phase;   ///< "search", "final" or "timing"
+  std::string phase;  ///< "search", "final" or "timing"
   std::uint64_t seed = 0;
   double hidden_lr = 0;
   double auxiliary_lr = 0;
-  std::string state;   ///< "queued", "running", "done", "failed", "diverged"
-  std::string cause;   ///< why it failed or diverged; else empty
+  std::string state;  ///< "queued", "running", "done", "failed", "diverged"
+  std::string cause;  ///< why it failed or diverged; else empty
   /// Held-out loss in nats per token at the end: on the selection half for
   /// "search", on the reporting half for "final". A diverged cell has the loss
   /// at initialisation. Unset unless done or diverged.
@@ -42,8 +42,8 @@ struct Cell {
   /// Standard error of `loss` over held-out windows.
   std::optional<double> standard_error;
   double initial_loss = 0;
-  double clipped_share = 0;   ///< share of steps whose gradient was clipped
-  double wall_seconds = 0;    ///< training only
+  double clipped_share = 0;  ///< share of steps whose gradient was clipped
+  double wall_seconds = 0;   ///< training only
   double peak_memory_bytes = 0;
   std::optional<StepTime> step_time;  ///< meaningful for "timing" cells only
   std::vector<CurvePoint> train;      ///< training loss, every logged step
@@ -53,11 +53,11 @@ struct Cell {
 
 /// How one rate of one arm was searched.
 struct RateSearch {
-  std::string rate;             ///< "hidden", "auxiliary" or "joint"
-  std::vector<double> grid;     ///< as planned
-  std::vector<double> added;    ///< by extension
+  std::string rate;           ///< "hidden", "auxiliary" or "joint"
+  std::vector<double> grid;   ///< as planned
+  std::vector<double> added;  ///< by extension
   double best = 0;
-  bool edge = false;            ///< best is still at the edge of what was tried
+  bool edge = false;  ///< best is still at the edge of what was tried
   /// Optimum and curvature of a parabola in log2(rate) through the best three
   /// to five points; unset when it does not open upwards or has its optimum
   /// outside the points.
@@ -78,15 +78,15 @@ struct Arm {
 };
 
 struct Setup {
-  std::string name;       ///< "quick"
-  std::string title;      ///< one line
-  std::string baseline;   ///< the arm that the others are compared with
-  std::string corpus;     ///< e.g. "data/sotu: 233 documents, 10.8 MB"
-  std::string model;      ///< e.g. "width 128, 4 layers, ..., 1.07 M parameters"
+  std::string name;      ///< "quick"
+  std::string title;     ///< one line
+  std::string baseline;  ///< the arm that the others are compared with
+  std::string corpus;    ///< e.g. "data/sotu: 233 documents, 10.8 MB"
+  std::string model;     ///< e.g. "width 128, 4 layers, ..., 1.07 M parameters"
   std::string tokenizer;
-  std::string command;    ///< what was run
-  std::string machine;    ///< CPU, cores, threads per cell
-  std::string versions;   ///< muonlab, LibTorch, compiler
+  std::string command;   ///< what was run
+  std::string machine;   ///< CPU, cores, threads per cell
+  std::string versions;  ///< muonlab, LibTorch, compiler
   std::int64_t parameters = 0;
   std::int64_t hidden_parameters = 0;
   std::int64_t steps = 0;
@@ -95,14 +95,14 @@ struct Setup {
   std::int64_t held_out_tokens = 0;  ///< predicted in each evaluation
   std::vector<std::uint64_t> search_seeds;
   std::vector<std::uint64_t> final_seeds;
-  double wall_seconds = 0;  ///< of all cells, as run
+  double wall_seconds = 0;             ///< of all cells, as run
   std::vector<std::string> not_tuned;  ///< what every arm shares, untuned
 };
 
 struct Results {
   Setup setup;
-  std::vector<Arm> arms;    ///< in the plan's order
-  std::vector<Cell> cells;  ///< in the plan's order
+  std::vector<Arm> arms;              ///< in the plan's order
+  std::vector<Cell> cells;            ///< in the plan's order
   std::vector<std::string> commands;  ///< that reproduce the study
 };
 

@@ -43,7 +43,8 @@ std::vector<Rates> ArmSearch::next() {
 
 void ArmSearch::record(Rates rates, double loss, bool diverged) {
   MUONLAB_CHECK(asked_.count(rates) != 0, "search: a result for rates ",
-                rates.hidden, ", ", rates.auxiliary, " that were not asked for");
+                rates.hidden, ", ", rates.auxiliary,
+                " that were not asked for");
   outcomes_[rates] = {loss, diverged};
   while (!finished_ && outcomes_.size() == asked_.size()) advance();
 }
@@ -52,8 +53,8 @@ std::map<double, ArmSearch::Outcome> ArmSearch::sweep(
     Coordinate coordinate) const {
   std::map<double, Outcome> found;
   for (const auto& [rates, outcome] : outcomes_) {
-    const double rate = coordinate == Coordinate::kAuxiliary ? rates.auxiliary
-                                                             : rates.hidden;
+    const double rate =
+        coordinate == Coordinate::kAuxiliary ? rates.auxiliary : rates.hidden;
     if (rates == at(coordinate, rate)) found[rate] = outcome;
   }
   return found;
@@ -79,14 +80,14 @@ double ArmSearch::extra_rate(Coordinate coordinate, bool edge) const {
   const auto first = points.begin();
   const auto last = std::prev(points.end());
   if (edge) {
-    if (best == first) return first->first * first->first / std::next(first)->first;
+    if (best == first)
+      return first->first * first->first / std::next(first)->first;
     return last->first * last->first / std::prev(last)->first;
   }
   // Without an edge both neighbours exist, unless extras are forced inwards.
   const auto lower = best == first ? std::next(best) : std::prev(best);
   const auto upper = best == last ? std::prev(best) : std::next(best);
-  const auto better =
-      lower->second.loss < upper->second.loss ? lower : upper;
+  const auto better = lower->second.loss < upper->second.loss ? lower : upper;
   return std::sqrt(best->first * better->first);
 }
 
@@ -134,10 +135,10 @@ std::vector<RateSearch> ArmSearch::summary() const {
     const auto points = sweep(coordinate);
     if (points.empty()) continue;
     RateSearch search;
-    search.rate = coordinate == Coordinate::kJoint     ? "joint"
+    search.rate = coordinate == Coordinate::kJoint    ? "joint"
                   : coordinate == Coordinate::kHidden ? "hidden"
                                                       : "auxiliary";
-    search.grid = coordinate == Coordinate::kJoint     ? arm_.joint
+    search.grid = coordinate == Coordinate::kJoint    ? arm_.joint
                   : coordinate == Coordinate::kHidden ? arm_.hidden
                                                       : arm_.auxiliary;
     std::sort(search.grid.begin(), search.grid.end());
@@ -146,7 +147,8 @@ std::vector<RateSearch> ArmSearch::summary() const {
     std::vector<double> rates;
     std::vector<double> losses;
     for (const auto& [rate, outcome] : points) {
-      if (extras_.count(at(coordinate, rate)) != 0) search.added.push_back(rate);
+      if (extras_.count(at(coordinate, rate)) != 0)
+        search.added.push_back(rate);
       if (outcome.diverged) continue;
       rates.push_back(rate);
       losses.push_back(outcome.loss);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <map>
 #include <set>
@@ -14,6 +15,7 @@
 #include "muonlab/study/collect.h"
 #include "muonlab/study/process_pool.h"
 #include "muonlab/study/search.h"
+#include "muonlab/train/evaluate.h"
 #include "muonlab/train/interrupt.h"
 #include "muonlab/train/open_dataset.h"
 
@@ -34,6 +36,19 @@ struct Job {
   train::RunConfig config;
 };
 
+// How a dataset like this one is made; the sidecar knows the corpus by name.
+std::string prepare_command(const StudyPlan& plan,
+                            const data::DatasetInfo& info) {
+  const std::string rule = info.split_rule;
+  const std::string held_out = rule.substr(rule.rfind('=') + 1);
+  return concat("muonlab data prepare data/", info.corpus_name, " --out ",
+                plan.base.data_path, " --tokenizer ", info.tokenizer_kind,
+                info.tokenizer_kind == "bpe"
+                    ? concat(" --vocabulary ", info.vocabulary)
+                    : std::string(),
+                " --held-out ", held_out);
+}
+
 class Scheduler {
  public:
   Scheduler(const StudyPlan& plan, const StudyOptions& options)
@@ -41,11 +56,17 @@ class Scheduler {
     train::RunConfig first = cell_config(plan, plan.arms.front(), "search",
                                          plan.search_seed, {1e-3, 1e-3});
     const data::Dataset dataset = train::open_dataset(first);
-    check_held_out(dataset, first);
+    for (const auto split :
+         {data::Split::kSelection, data::Split::kReporting}) {
+      train::check_windows(dataset.info(), split, first.model.context,
+                           first.eval_windows);
+    }
     dataset_hash_ = dataset.hash();
     vocabulary_ = dataset.info().vocabulary;
     results_.setup = describe_setup(plan, first, dataset);
     results_.setup.command = options.command;
+    results_.commands = {"scripts/setup", prepare_command(plan, dataset.info()),
+                         options.command};
     for (const ArmPlan& arm : plan.arms) {
       searches_.emplace_back(arm, plan.extensions);
       Arm& shown = results_.arms.emplace_back();
@@ -72,20 +93,6 @@ class Scheduler {
   }
 
  private:
-  void check_held_out(const data::Dataset& dataset,
-                      const train::RunConfig& config) const {
-    for (const data::Split split :
-         {data::Split::kSelection, data::Split::kReporting}) {
-      const std::int64_t windows =
-          (dataset.info().split(split).n_tokens - 1) / config.model.context;
-      MUONLAB_CHECK(windows >= config.eval_windows, "eval.windows: got ",
-                    config.eval_windows, ", the ", name_of(split),
-                    " half of ", config.data_path, " has only ", windows,
-                    " windows of ", config.model.context,
-                    " tokens; lower it or hold out more documents");
-    }
-  }
-
   void count_planned() {
     for (const ArmPlan& arm : plan_.arms) {
       planned_ += arm.planned_trials() +
@@ -176,11 +183,11 @@ class Scheduler {
     const auto file = job.folder / "cell.toml";
     core::write_file(file, train::fields_of(config).to_toml(false));
     results_.cells[job.cell].state = "running";
-    pool.start({.ticket = job.cell,
-                .arguments = {"train", file.string(), "--out",
-                              job.folder.string(), "--quiet", "--child-of",
-                              std::to_string(::getpid())},
-                .output = job.folder / "output.txt"});
+    pool.start(
+        {.ticket = job.cell,
+         .arguments = {"train", file.string(), "--out", job.folder.string(),
+                       "--quiet", "--child-of", std::to_string(::getpid())},
+         .output = job.folder / "output.txt"});
   }
 
   // True when the folder already holds this cell's result.
@@ -208,6 +215,12 @@ class Scheduler {
 
   void record(const Job& job, const std::string& how) {
     const Cell& cell = results_.cells[job.cell];
+    if (cell.state == "diverged" && !std::isfinite(cell.initial_loss)) {
+      throw Error(ErrorKind::kDiverged,
+                  concat("cell ", cell.id, ": ", cell.cause),
+                  "not even the first batch has a finite loss: check the "
+                  "initial weights in the [model] section");
+    }
     ++ended_;
     if (how != kAlreadyDone) ++executed_;
     say(concat("cell ", ended_, "/", planned_, " ", cell.phase, " ", cell.arm,
@@ -227,9 +240,9 @@ class Scheduler {
 
   std::string remaining() const {
     if (executed_ == 0 || ended_ >= planned_) return "";
-    const double seconds = std::chrono::duration<double>(
-                               std::chrono::steady_clock::now() - begin_)
-                               .count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_)
+            .count();
     return " | eta " +
            core::duration(seconds * static_cast<double>(planned_ - ended_) /
                           static_cast<double>(executed_));
@@ -277,7 +290,8 @@ class Scheduler {
   std::size_t planned_ = 0;
   std::size_t ended_ = 0;
   std::size_t executed_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point begin_ =
+      std::chrono::steady_clock::now();
 };
 
 }  // namespace

@@ -15,10 +15,10 @@ Batch gather(std::span<const std::int32_t> tokens,
   std::vector<std::int64_t> windows;
   windows.reserve(starts.size() * length);
   for (const std::int64_t start : starts) {
-    MUONLAB_CHECK(start >= 0 && static_cast<std::size_t>(start) + length <=
-                                    tokens.size(),
-                  "batch: a window at token ", start, " of ", length,
-                  " tokens does not fit a sequence of ", tokens.size());
+    MUONLAB_CHECK(
+        start >= 0 && static_cast<std::size_t>(start) + length <= tokens.size(),
+        "batch: a window at token ", start, " of ", length,
+        " tokens does not fit a sequence of ", tokens.size());
     const auto window = tokens.subspan(static_cast<std::size_t>(start), length);
     windows.insert(windows.end(), window.begin(), window.end());
   }

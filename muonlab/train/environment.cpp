@@ -49,8 +49,8 @@ std::string machine_line() {
 }
 
 std::string version_line() {
-  return concat("muonlab ", MUONLAB_VERSION, ", LibTorch ", TORCH_VERSION,
-                ", ", MUONLAB_COMPILER);
+  return concat("muonlab ", MUONLAB_VERSION, ", LibTorch ", TORCH_VERSION, ", ",
+                MUONLAB_COMPILER);
 }
 
 double peak_memory_bytes() {

@@ -25,8 +25,8 @@ std::vector<double> window_sums(const nn::LanguageModel& model,
                                 std::span<const std::int32_t> tokens,
                                 std::span<const std::int64_t> starts) {
   const std::int64_t context = model.config().context;
-  const auto per_pass =
-      static_cast<std::size_t>(std::max<std::int64_t>(1, kTokensPerPass / context));
+  const auto per_pass = static_cast<std::size_t>(
+      std::max<std::int64_t>(1, kTokensPerPass / context));
   std::vector<double> sums;
   for (std::size_t first = 0; first < starts.size(); first += per_pass) {
     const auto some =
@@ -34,8 +34,8 @@ std::vector<double> window_sums(const nn::LanguageModel& model,
     const Batch batch = gather(tokens, some, context);
     const at::Tensor logits = model.forward(batch.inputs);
     const at::Tensor losses = at::cross_entropy_loss(
-        logits.view({-1, model.config().vocabulary}),
-        batch.targets.view({-1}), /*weight=*/{}, at::Reduction::None);
+        logits.view({-1, model.config().vocabulary}), batch.targets.view({-1}),
+        /*weight=*/{}, at::Reduction::None);
     const auto values = linalg::values_of(losses);
     for (std::size_t w = 0; w < some.size(); ++w) {
       double sum = 0;
@@ -51,6 +51,17 @@ std::vector<double> window_sums(const nn::LanguageModel& model,
 
 }  // namespace
 
+void check_windows(const data::DatasetInfo& info, data::Split split,
+                   std::int64_t context, std::int64_t windows) {
+  const std::int64_t found = (info.split(split).n_tokens - 1) / context;
+  if (found >= windows) return;
+  throw Error(ErrorKind::kInvalidArgument,
+              concat("eval.windows: got ", windows, ", the ", name_of(split),
+                     " half of '", info.corpus_name, "' has only ", found,
+                     " windows of ", context, " tokens"),
+              "set eval.windows lower, or prepare the data with more held out");
+}
+
 HeldOutLoss evaluate(const nn::LanguageModel& model,
                      const data::Dataset& dataset, data::Split split,
                      std::int64_t windows) {
@@ -58,12 +69,9 @@ HeldOutLoss evaluate(const nn::LanguageModel& model,
   const auto begin = std::chrono::steady_clock::now();
   const auto& tokens = dataset.tokens(split);
   const std::int64_t context = model.config().context;
+  check_windows(dataset.info(), split, context, windows);
   const auto starts = data::held_out_starts(
       static_cast<std::int64_t>(tokens.size()), context, windows);
-  MUONLAB_CHECK(static_cast<std::int64_t>(starts.size()) == windows,
-                "eval.windows: got ", windows, ", the ", name_of(split),
-                " half has only ", starts.size(), " windows of ", context,
-                " tokens");
   const auto sums = window_sums(model, tokens, starts);
 
   HeldOutLoss result;
@@ -88,9 +96,9 @@ HeldOutLoss evaluate(const nn::LanguageModel& model,
   }
   result.bits_per_byte =
       total / (std::numbers::ln2 * static_cast<double>(result.bytes));
-  result.seconds = std::chrono::duration<double>(
-                       std::chrono::steady_clock::now() - begin)
-                       .count();
+  result.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+          .count();
   return result;
 }
 

@@ -19,7 +19,7 @@ struct HeldOutLoss {
   std::int64_t tokens = 0;    ///< predicted
   std::int64_t bytes = 0;     ///< of text; separators stand for none
   double seconds = 0;
-  std::string split;          ///< "selection", "reporting" or "train"
+  std::string split;  ///< "selection", "reporting" or "train"
 };
 
 /// Mean cross-entropy over the first `windows` windows of the model's context
@@ -29,6 +29,11 @@ struct HeldOutLoss {
 [[nodiscard]] HeldOutLoss evaluate(const nn::LanguageModel& model,
                                    const data::Dataset& dataset,
                                    data::Split split, std::int64_t windows);
+
+/// Throws Error(kInvalidArgument) when a half has fewer windows; for asking
+/// before a run instead of at its end.
+void check_windows(const data::DatasetInfo& info, data::Split split,
+                   std::int64_t context, std::int64_t windows);
 
 /// "selection" or "reporting" (or "train").
 [[nodiscard]] data::Split split_from_name(const std::string& name);

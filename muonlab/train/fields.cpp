@@ -105,16 +105,16 @@ void Fields::set(std::string_view key, const Json& value,
         field.target);
     return;
   }
-  throw Error(ErrorKind::kInvalidArgument,
-              concat(where, ": unknown key '", key, "'",
-                     core::suggestion(key, keys())),
-              "`muonlab train --help` lists every key with its meaning");
+  throw Error(
+      ErrorKind::kInvalidArgument,
+      concat(where, ": unknown key '", key, "'", core::suggestion(key, keys())),
+      "`muonlab train --help` lists every key with its meaning");
 }
 
 void Fields::set_override(std::string_view assignment) {
   const auto equals = assignment.find('=');
-  MUONLAB_CHECK(equals != std::string_view::npos && equals > 0,
-                "--set: got '", assignment, "', expected KEY=VALUE");
+  MUONLAB_CHECK(equals != std::string_view::npos && equals > 0, "--set: got '",
+                assignment, "', expected KEY=VALUE");
   const std::string_view text = assignment.substr(equals + 1);
   const auto value = parse_toml_value(text);
   set(assignment.substr(0, equals), value.value_or(Json(std::string(text))),
@@ -151,7 +151,8 @@ std::string Fields::to_toml(bool comments) const {
     }
     if (value.is_null() && !comments) continue;
     std::string line = field.key.substr(dot + 1) + " = ";
-    line += value.is_null() ? std::string("(the rule's own)") : toml_text(value);
+    line +=
+        value.is_null() ? std::string("(the rule's own)") : toml_text(value);
     if (value.is_null()) line.insert(0, "# ");
     if (comments) {
       line.resize(std::max<std::size_t>(line.size() + 2, 40), ' ');

@@ -58,6 +58,7 @@ struct TomlFile {
     std::string key;  ///< dotted
     formats::Json value;
     std::int64_t line = 0;
+    std::vector<std::int64_t> item_lines;  ///< of an array's items
   };
   std::filesystem::path path;
   std::vector<Entry> entries;  ///< leaves; an array of tables is one entry

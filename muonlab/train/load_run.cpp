@@ -18,7 +18,8 @@ RunConfig read_run(const std::filesystem::path& folder) {
   const auto path = folder / "config.toml";
   if (!std::filesystem::exists(path)) {
     throw Error(ErrorKind::kIo,
-                concat(folder.string(), ": is not a run folder: it has no "
+                concat(folder.string(),
+                       ": is not a run folder: it has no "
                        "config.toml"),
                 "give the folder that `muonlab train` wrote");
   }

@@ -11,9 +11,9 @@ data::Dataset open_dataset(RunConfig& config) {
   data::Dataset dataset = data::Dataset::open(config.data_path);
   const std::int64_t vocabulary = dataset.info().vocabulary;
   if (config.model.vocabulary == 0) config.model.vocabulary = vocabulary;
-  MUONLAB_CHECK(config.model.vocabulary == vocabulary,
-                "model.vocabulary: got ", config.model.vocabulary,
-                ", the dataset ", config.data_path, " has ", vocabulary,
+  MUONLAB_CHECK(config.model.vocabulary == vocabulary, "model.vocabulary: got ",
+                config.model.vocabulary, ", the dataset ", config.data_path,
+                " has ", vocabulary,
                 "; remove the key, or prepare the data with that size");
   nn::validate(config.model);
   if (config.threads > 0) {

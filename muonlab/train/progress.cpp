@@ -58,7 +58,9 @@ void Progress::step(const StepReport& r) {
   const std::string line = concat(
       "step ", padded(std::to_string(r.step), total.size()), "/", total, " ",
       padded(core::fixed(100.0 * static_cast<double>(r.step) /
-                             static_cast<double>(r.total), 1), 5),
+                             static_cast<double>(r.total),
+                         1),
+             5),
       "% | loss ", core::fixed(r.loss, 4), " | gnorm ",
       core::fixed(r.gradient_norm, 3), " | lr ", scientific(r.lr), " | ",
       core::fixed(seconds * 1e3, 1), " ms (opt ",
@@ -78,13 +80,12 @@ void Progress::step(const StepReport& r) {
 
 void Progress::evaluation(std::int64_t step, std::int64_t total,
                           const HeldOutLoss& loss) {
-  note(concat("eval ", step, "/", total, " | held-out ",
-              core::fixed(loss.loss, 4), " +- ",
-              core::fixed(loss.standard_error, 4), "  bpb ",
-              core::fixed(loss.bits_per_byte, 4), "  ppl ",
-              core::fixed(std::exp(loss.loss), 2), " | ",
-              core::grouped(loss.tokens), " tokens, ",
-              core::duration(loss.seconds)));
+  note(concat(
+      "eval ", step, "/", total, " | held-out ", core::fixed(loss.loss, 4),
+      " +- ", core::fixed(loss.standard_error, 4), "  bpb ",
+      core::fixed(loss.bits_per_byte, 4), "  ppl ",
+      core::fixed(std::exp(loss.loss), 2), " | ", core::grouped(loss.tokens),
+      " tokens, ", core::duration(loss.seconds)));
 }
 
 void Progress::finished(const RunSummary& s) {
@@ -95,9 +96,8 @@ void Progress::finished(const RunSummary& s) {
   }
   if (!s.cause.empty()) line += ": " + s.cause;
   note(concat(line, " | train ", core::duration(s.train_seconds), "  eval ",
-              core::duration(s.eval_seconds), " | ",
-              core::grouped(s.tokens), " tok | ", core::shortest(s.flops),
-              " FLOP"));
+              core::duration(s.eval_seconds), " | ", core::grouped(s.tokens),
+              " tok | ", core::shortest(s.flops), " FLOP"));
 }
 
 }  // namespace muonlab::train

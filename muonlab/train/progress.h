@@ -12,14 +12,14 @@
 namespace muonlab::train {
 
 struct StepReport {
-  std::int64_t step = 0;   ///< done, from 1
+  std::int64_t step = 0;  ///< done, from 1
   std::int64_t total = 0;
-  double loss = 0;         ///< nats per token
+  double loss = 0;  ///< nats per token
   double gradient_norm = 0;
-  double lr = 0;           ///< of the hidden matrices
-  double seconds = 0;      ///< of this step
+  double lr = 0;       ///< of the hidden matrices
+  double seconds = 0;  ///< of this step
   double optimizer_seconds = 0;
-  std::int64_t tokens = 0; ///< in this step
+  std::int64_t tokens = 0;  ///< in this step
 };
 
 /// Writes to `out` (a terminal: one line that is rewritten; else plain lines
@@ -32,7 +32,8 @@ class Progress {
 
   void note(std::string_view line);
   void step(const StepReport& report);
-  void evaluation(std::int64_t step, std::int64_t total, const HeldOutLoss& loss);
+  void evaluation(std::int64_t step, std::int64_t total,
+                  const HeldOutLoss& loss);
   void finished(const RunSummary& summary);
 
  private:

@@ -135,9 +135,8 @@ void override_rule(optim::AdamWRule& rule, const OptimConfig& c) {
 
 void fill(OptimConfig& c, const optim::MatrixRule& rule) {
   c.momentum = rule.momentum;
-  c.momentum_form = rule.momentum_form == optim::MomentumForm::kEma
-                        ? "ema"
-                        : "heavy-ball";
+  c.momentum_form =
+      rule.momentum_form == optim::MomentumForm::kEma ? "ema" : "heavy-ball";
   c.nesterov = rule.nesterov;
   c.scale = std::string(optim::scale_name(rule.scale));
   c.polar_method =
@@ -232,11 +231,10 @@ optim::GroupOptions hidden_options(const OptimConfig& c) {
 }
 
 optim::GroupOptions auxiliary_options(const OptimConfig& c) {
-  optim::GroupOptions options(
-      optim::AdamWRule{.beta1 = c.auxiliary_beta1,
-                       .beta2 = c.auxiliary_beta2,
-                       .eps = c.auxiliary_eps},
-      c.auxiliary_lr, c.auxiliary_weight_decay);
+  optim::GroupOptions options(optim::AdamWRule{.beta1 = c.auxiliary_beta1,
+                                               .beta2 = c.auxiliary_beta2,
+                                               .eps = c.auxiliary_eps},
+                              c.auxiliary_lr, c.auxiliary_weight_decay);
   validate(options, "optim.auxiliary");
   return options;
 }

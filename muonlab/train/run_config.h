@@ -26,8 +26,8 @@ struct OptimConfig {
   std::optional<double> momentum;
   std::optional<std::string> momentum_form;  ///< "ema" or "heavy-ball"
   std::optional<bool> nesterov;
-  std::optional<std::string> scale;          ///< s1 to s4
-  std::optional<std::string> polar_method;   ///< "newton-schulz" or "svd"
+  std::optional<std::string> scale;         ///< s1 to s4
+  std::optional<std::string> polar_method;  ///< "newton-schulz" or "svd"
   std::optional<std::string> polar_coefficients;
   std::optional<std::int64_t> polar_steps;
   std::optional<double> beta1;
@@ -46,16 +46,16 @@ struct RunConfig {
   nn::ModelConfig model;
   OptimConfig optim;
   std::string schedule_shape = "trapezoid";
-  double schedule_warmup = 0.1;  ///< share of the steps
-  double schedule_decay = 0.5;   ///< share of the steps (trapezoid)
-  double schedule_floor = 0;     ///< share of the peak rate
-  std::int64_t steps = 240;      ///< optimizer steps
-  std::int64_t batch = 16;       ///< sequences per optimizer step
-  std::int64_t accumulation = 1; ///< micro-batches per optimizer step
-  double clip = 1;               ///< largest gradient norm; 0: no clipping
+  double schedule_warmup = 0.1;   ///< share of the steps
+  double schedule_decay = 0.5;    ///< share of the steps (trapezoid)
+  double schedule_floor = 0;      ///< share of the peak rate
+  std::int64_t steps = 240;       ///< optimizer steps
+  std::int64_t batch = 16;        ///< sequences per optimizer step
+  std::int64_t accumulation = 1;  ///< micro-batches per optimizer step
+  double clip = 1;                ///< largest gradient norm; 0: no clipping
   std::int64_t seed = 0;
-  std::int64_t threads = 0;      ///< of LibTorch; 0: as it finds the machine
-  std::int64_t log_every = 10;   ///< steps between progress lines
+  std::int64_t threads = 0;     ///< of LibTorch; 0: as it finds the machine
+  std::int64_t log_every = 10;  ///< steps between progress lines
   std::string eval_split = "reporting";  ///< "selection" or "reporting"
   std::int64_t eval_windows = 1024;      ///< of `context` tokens
   std::int64_t eval_every = 0;           ///< steps; 0: at the end only

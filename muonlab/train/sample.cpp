@@ -16,13 +16,13 @@ namespace muonlab::train {
 namespace {
 
 // The token that a uniform number in [0, 1) picks from the logits.
-std::size_t pick(const std::vector<double>& logits, const SampleOptions& options,
-                 double uniform) {
+std::size_t pick(const std::vector<double>& logits,
+                 const SampleOptions& options, double uniform) {
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return logits[a] > logits[b];
-  });
+  std::stable_sort(
+      order.begin(), order.end(),
+      [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
   if (options.temperature == 0) return order.front();
   if (options.top_k > 0 &&
       static_cast<std::size_t>(options.top_k) < order.size()) {
@@ -67,9 +67,8 @@ std::string sample(const nn::LanguageModel& model,
     const at::Tensor logits = model.forward(
         linalg::tensor_of(recent).view({1, static_cast<std::int64_t>(window)}));
     const auto values = linalg::values_of(logits.select(1, -1).select(0, 0));
-    const auto next = static_cast<std::int32_t>(
-        pick(values, options,
-             random.uniform(0, static_cast<std::uint64_t>(i))));
+    const auto next = static_cast<std::int32_t>(pick(
+        values, options, random.uniform(0, static_cast<std::uint64_t>(i))));
     if (next == tokenizer.separator()) break;
     ids.push_back(next);
   }

@@ -37,6 +37,10 @@ Json json_of(const toml::node& node) {
   return date.str();
 }
 
+std::int64_t line_of(const toml::node& node) {
+  return static_cast<std::int64_t>(node.source().begin.line);
+}
+
 void flatten(const toml::table& table, const std::string& prefix,
              std::vector<TomlFile::Entry>& entries) {
   for (const auto& [key, value] : table) {
@@ -44,8 +48,14 @@ void flatten(const toml::table& table, const std::string& prefix,
     if (const auto* inner = value.as_table()) {
       flatten(*inner, name + ".", entries);
     } else {
-      entries.push_back({name, json_of(value),
-                         static_cast<std::int64_t>(value.source().begin.line)});
+      TomlFile::Entry& entry = entries.emplace_back();
+      entry.key = name;
+      entry.value = json_of(value);
+      entry.line = line_of(value);
+      if (const auto* array = value.as_array()) {
+        for (const auto& item : *array)
+          entry.item_lines.push_back(line_of(item));
+      }
     }
   }
 }
@@ -55,8 +65,7 @@ void flatten(const toml::table& table, const std::string& prefix,
 TomlFile read_toml(const std::filesystem::path& path) {
   TomlFile file{.path = path, .entries = {}};
   try {
-    const toml::table table =
-        toml::parse(core::read_file(path), path.string());
+    const toml::table table = toml::parse(core::read_file(path), path.string());
     flatten(table, "", file.entries);
   } catch (const toml::parse_error& e) {
     throw Error(ErrorKind::kInvalidArgument,

@@ -35,7 +35,8 @@ constexpr std::size_t kWarmSteps = 5;
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  const auto middle =
+      values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
@@ -99,13 +100,15 @@ class Run {
            << core::grouped(summary_.train_tokens) << " training tokens, "
            << dataset_.info().tokenizer_kind << " vocabulary "
            << dataset_.info().vocabulary << "\n"
-           << "model " << core::grouped(summary_.parameters)
-           << " parameters, " << core::grouped(summary_.hidden_parameters)
+           << "model " << core::grouped(summary_.parameters) << " parameters, "
+           << core::grouped(summary_.hidden_parameters)
            << " of them in hidden matrices; " << config_.steps << " steps of "
-           << core::grouped(per_step) << " tokens = "
-           << core::grouped(config_.steps * per_step) << " tokens ("
+           << core::grouped(per_step)
+           << " tokens = " << core::grouped(config_.steps * per_step)
+           << " tokens ("
            << core::fixed(static_cast<double>(config_.steps * per_step) /
-                              static_cast<double>(summary_.train_tokens), 2)
+                              static_cast<double>(summary_.train_tokens),
+                          2)
            << " epochs), "
            << core::shortest(nn::flops_per_token(config_.model) *
                              static_cast<double>(config_.steps * per_step))
@@ -239,20 +242,21 @@ class Run {
     const auto parameters = named_parameters(model_);
     summary_.weights_sha256 = linalg::tensors_sha256(parameters);
     linalg::save_tensors(folder_.weights_path(), parameters);
-    folder_.metric({{"t", "end"},
-                    {"status", summary_.status},
-                    {"cause", summary_.cause},
-                    {"val_loss", summary_.val_loss
-                                     ? json_number(*summary_.val_loss)
-                                     : Json()},
-                    {"weights_sha256", summary_.weights_sha256}});
+    folder_.metric(
+        {{"t", "end"},
+         {"status", summary_.status},
+         {"cause", summary_.cause},
+         {"val_loss",
+          summary_.val_loss ? json_number(*summary_.val_loss) : Json()},
+         {"weights_sha256", summary_.weights_sha256}});
     // Last, since its presence says that the run is whole.
     write_summary(folder_.summary_path(), summary_);
     progress_.finished(summary_);
   }
 
   StepSeconds step_seconds() const {
-    const std::size_t first = outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
+    const std::size_t first =
+        outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
     const auto of = [&](auto part) {
       std::vector<double> values;
       for (std::size_t i = first; i < outcomes_.size(); ++i) {
@@ -285,21 +289,21 @@ class Run {
 
 TrainResult run_training(RunConfig config, const TrainRequest& request) {
   const data::Dataset dataset = open_dataset(config);
+  check_windows(dataset.info(), split_from_name(config.eval_split),
+                config.model.context, config.eval_windows);
   const std::string identity = run_identity(config, dataset.hash());
   RunFolder folder(request.out.empty() ? default_run_folder(config, identity)
                                        : request.out);
-  if (const auto earlier = folder.earlier()) {
-    const bool same = earlier->identity == identity;
-    const bool whole = earlier->status != "interrupted";
-    if (same && whole && !request.force) {
+  const auto earlier =
+      request.force ? std::optional<RunSummary>() : folder.earlier();
+  if (earlier && earlier->status != "interrupted") {
+    if (earlier->identity == identity) {
       return {.summary = *earlier, .folder = folder.path(), .repeated = true};
     }
-    if (!same && whole && !request.force) {
-      throw Error(ErrorKind::kInvalidArgument,
-                  concat(folder.path().string(),
-                         ": holds a finished run of another configuration"),
-                  "choose another folder with --out, or replace it with --force");
-    }
+    throw Error(ErrorKind::kInvalidArgument,
+                concat(folder.path().string(),
+                       ": holds a finished run of another configuration"),
+                "choose another folder with --out, or replace it with --force");
   }
   folder.begin(config, request.argv);
   return {.summary = Run(config, dataset, request, folder, identity).run(),
@@ -319,21 +323,23 @@ Json dry_run(RunConfig config) {
     count = count.get<std::int64_t>() + route.parameter.numel();
     state += optim::state_bytes(plan, route);
   }
-  const std::int64_t tokens = config.steps * config.batch * config.model.context;
+  const std::int64_t tokens =
+      config.steps * config.batch * config.model.context;
   const double per_token = nn::flops_per_token(config.model);
-  return {{"schema", 1},
-          {"parameters", groups},
-          {"optimizer_state_bytes", state},
-          {"flops_per_token", json_number(per_token)},
-          {"steps", config.steps},
-          {"tokens", tokens},
-          {"epochs",
-           json_number(static_cast<double>(tokens) /
-                       static_cast<double>(
-                           dataset.info().split(data::Split::kTrain).n_tokens))},
-          {"flops", json_number(per_token * static_cast<double>(tokens))},
-          {"identity", run_identity(config, dataset.hash())},
-          {"config", fields_of(config).to_json()}};
+  return {
+      {"schema", 1},
+      {"parameters", groups},
+      {"optimizer_state_bytes", state},
+      {"flops_per_token", json_number(per_token)},
+      {"steps", config.steps},
+      {"tokens", tokens},
+      {"epochs",
+       json_number(static_cast<double>(tokens) /
+                   static_cast<double>(
+                       dataset.info().split(data::Split::kTrain).n_tokens))},
+      {"flops", json_number(per_token * static_cast<double>(tokens))},
+      {"identity", run_identity(config, dataset.hash())},
+      {"config", fields_of(config).to_json()}};
 }
 
 std::filesystem::path default_run_folder(const RunConfig& config,

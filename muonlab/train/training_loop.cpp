@@ -66,10 +66,11 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
   outcome.lr_factor = schedule_.factor(step);
   optimizer_.zero_grad();
   const auto windows = sampler_.starts(step);
-  const auto micro = windows.size() / static_cast<std::size_t>(config_.accumulation);
+  const auto micro =
+      windows.size() / static_cast<std::size_t>(config_.accumulation);
   for (std::int64_t m = 0; m < config_.accumulation; ++m) {
-    const auto part = std::span(windows).subspan(
-        static_cast<std::size_t>(m) * micro, micro);
+    const auto part =
+        std::span(windows).subspan(static_cast<std::size_t>(m) * micro, micro);
     const Batch batch = gather(tokens_, part, config_.model.context);
     const auto forward = Clock::now();
     const at::Tensor loss = model_.loss(batch.inputs, batch.targets);
@@ -77,8 +78,8 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
     outcome.forward_seconds += seconds_since(forward);
     if (!std::isfinite(value)) {
       outcome.loss = value;
-      outcome.fault = concat("the training loss is ", value, " at step ",
-                             step + 1);
+      outcome.fault =
+          concat("the training loss is ", value, " at step ", step + 1);
       return outcome;
     }
     outcome.loss += value / static_cast<double>(config_.accumulation);
@@ -96,16 +97,17 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
   const at::NoGradGuard no_grad;
   outcome.gradient_norm = global_norm();
   if (!std::isfinite(outcome.gradient_norm)) {
-    outcome.fault =
-        concat("the gradient of '", non_finite_gradient(),
-               "' is not finite at step ", step + 1, " (loss ", outcome.loss, ")");
+    outcome.fault = concat("the gradient of '", non_finite_gradient(),
+                           "' is not finite at step ", step + 1, " (loss ",
+                           outcome.loss, ")");
     return outcome;
   }
   if (config_.clip > 0 && outcome.gradient_norm > config_.clip) {
     outcome.clipped = true;
     for (const optim::Route& route : optimizer_.plan().routes) {
       at::Tensor gradient = route.parameter.grad();
-      if (gradient.defined()) gradient.mul_(config_.clip / outcome.gradient_norm);
+      if (gradient.defined())
+        gradient.mul_(config_.clip / outcome.gradient_norm);
     }
   }
   optimizer_.set_lr_factor(outcome.lr_factor);

@@ -16,9 +16,9 @@ namespace muonlab::train {
 
 /// What one optimizer step did.
 struct StepOutcome {
-  double loss = 0;            ///< mean over the step's tokens, before the update
-  double gradient_norm = 0;   ///< before clipping
-  double lr_factor = 0;       ///< of the schedule
+  double loss = 0;           ///< mean over the step's tokens, before the update
+  double gradient_norm = 0;  ///< before clipping
+  double lr_factor = 0;      ///< of the schedule
   bool clipped = false;
   double forward_seconds = 0;
   double backward_seconds = 0;

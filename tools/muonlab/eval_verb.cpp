@@ -37,8 +37,8 @@ void run(const Options& options) {
   std::cout << "held-out loss " << core::fixed(loss.loss, 4) << " +- "
             << core::fixed(loss.standard_error, 4) << " nats per token, "
             << core::fixed(loss.bits_per_byte, 4) << " bits per byte, over "
-            << core::grouped(loss.tokens) << " tokens of the "
-            << loss.split << " half\n";
+            << core::grouped(loss.tokens) << " tokens of the " << loss.split
+            << " half\n";
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
   app.footer(
-      "Exit codes: 0 ok, 2 usage, 3 configuration, 4 data and files, 5 diverged,\n"
+      "Exit codes: 0 ok, 2 usage, 3 configuration, 4 data and files, 5 "
+      "diverged,\n"
       "6 interrupted, 7 not supported here, 70 internal fault.\n"
       "Example: muonlab study run configs/quick.toml");
   muonlab::tools::Exit exit;
@@ -46,8 +47,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    return report(e.what(), "`muonlab --help` and `muonlab VERB --help` say "
-                            "what there is", kUsageExit);
+    return report(e.what(),
+                  "`muonlab --help` and `muonlab VERB --help` say "
+                  "what there is",
+                  kUsageExit);
   }
   return exit.code;
 }
@@ -67,8 +70,10 @@ int main(int argc, char** argv) {
   } catch (const muonlab::Error& e) {
     return report(e.what(), e.hint(), muonlab::exit_code(e.kind()));
   } catch (const std::bad_alloc&) {
-    return report("out of memory", "use a smaller model or batch", kInternalExit);
+    return report("out of memory", "use a smaller model or batch",
+                  kInternalExit);
   } catch (const std::exception& e) {
-    return report(std::string("internal fault: ") + e.what(), "", kInternalExit);
+    return report(std::string("internal fault: ") + e.what(), "",
+                  kInternalExit);
   }
 }

@@ -38,7 +38,8 @@ void add_sample_verb(CLI::App& app) {
   verb->add_option("--seed", options->sample.seed, "of the choices")
       ->capture_default_str();
   verb->footer(
-      "Example: muonlab sample runs/muon-0f3a9c21-s0 --prompt 'Fellow citizens'");
+      "Example: muonlab sample runs/muon-0f3a9c21-s0 --prompt 'Fellow "
+      "citizens'");
   verb->callback([options] { run(*options); });
 }
 

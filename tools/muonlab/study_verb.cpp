@@ -32,10 +32,14 @@ study::StudyPlan plan_of(const Options& options) {
 }
 
 study::StudyOptions study_options(const Options& options, bool execute) {
+  std::string command = "muonlab study run " + options.plan;
+  for (const std::string& text : options.overrides) {
+    command += " --set '" + text + "'";
+  }
   return {.runs = options.runs,
           .studies = options.studies,
           .execute = execute,
-          .command = "muonlab study run " + options.plan,
+          .command = command,
           .say = [](const std::string& line) { std::cerr << line << "\n"; }};
 }
 
@@ -48,11 +52,7 @@ std::filesystem::path vega_bundle(const Options& options) {
 }
 
 void write(const Options& options, const study::StudyPlan& plan,
-           const study::StudyOptions& how, study::Results results) {
-  results.commands = {"scripts/setup",
-                      "muonlab data prepare (see the data folder's "
-                      "dataset.json for its settings)",
-                      how.command};
+           const study::StudyOptions& how, const study::Results& results) {
   const auto table = study::compare_to_baseline(results);
   const study::Verdict verdict = study::verdict(results, table);
   const auto files = study::write_report(
@@ -144,12 +144,12 @@ void add_study_verb(CLI::App& app, Exit&) {
   auto* run_verb =
       add(*verb, "run", "run what is not done yet, then write the report",
           options, run);
-  run_verb->add_option("--jobs", options->jobs,
-                       "single-thread runs side by side (default: the plan's)")
+  run_verb
+      ->add_option("--jobs", options->jobs,
+                   "single-thread runs side by side (default: the plan's)")
       ->check(CLI::PositiveNumber);
   run_verb->footer("Example: muonlab study run configs/quick.toml");
-  auto* status_verb =
-      add(*verb, "status", "what is done", options, status);
+  auto* status_verb = add(*verb, "status", "what is done", options, status);
   status_verb->add_flag("--json", options->json, "one JSON object on stdout");
   auto* report_verb =
       add(*verb, "report", "write the report from the runs that are there",

@@ -40,7 +40,8 @@ std::string key_help() {
 void follow_parent(std::int64_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) {  // it ended before the line above
-    throw Error(ErrorKind::kInterrupted, "the study that started this run ended");
+    throw Error(ErrorKind::kInterrupted,
+                "the study that started this run ended");
   }
 }
 
@@ -52,12 +53,12 @@ void run(const Options& options, Exit& exit) {
     std::cout << train::dry_run(config).dump(2) << "\n";
     return;
   }
-  const train::TrainResult result = train::run_training(
-      config, {.out = options.out,
-               .argv = exit.argv,
-               .quiet = options.quiet,
-               .force = options.force,
-               .dump = options.dump});
+  const train::TrainResult result =
+      train::run_training(config, {.out = options.out,
+                                   .argv = exit.argv,
+                                   .quiet = options.quiet,
+                                   .force = options.force,
+                                   .dump = options.dump});
   const train::RunSummary& s = result.summary;
   if (result.repeated) {
     std::cout << "already " << s.status << ", nothing to do";
@@ -66,7 +67,8 @@ void run(const Options& options, Exit& exit) {
   }
   if (s.val_loss) {
     std::cout << ": held-out loss " << core::fixed(*s.val_loss, 4)
-              << " nats per token, " << core::fixed(s.bits_per_byte.value_or(0), 4)
+              << " nats per token, "
+              << core::fixed(s.bits_per_byte.value_or(0), 4)
               << " bits per byte (" << s.split << " half)";
   }
   if (!s.cause.empty()) std::cout << ": " << s.cause;
