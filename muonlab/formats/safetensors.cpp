@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "muonlab/core/error.h"
@@ -37,15 +38,50 @@ std::int64_t checked_size(const std::vector<std::int64_t>& shape,
               "command that made it");
 }
 
+const std::map<std::string, std::size_t>& element_sizes() {
+  static const std::map<std::string, std::size_t> kSizes = {
+      {"F64", 8}, {"I64", 8}, {"U64", 8}, {"F32", 4},  {"I32", 4}, {"U32", 4},
+      {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},
+      {"BOOL", 1}};
+  return kSizes;
+}
+
+// Of names that come twice, the parser alone would silently keep the last.
+Json parse_header(const std::filesystem::path& path, const std::string& text) {
+  std::set<std::string> names;
+  Json header = Json::parse(
+      text, [&](int depth, Json::parse_event_t event, const Json& parsed) {
+        if (depth == 1 && event == Json::parse_event_t::key &&
+            !names.insert(parsed.get<std::string>()).second) {
+          corrupt(path, 8, concat("the header has ", parsed.dump(), " twice"));
+        }
+        return true;
+      });
+  if (!header.is_object()) {
+    corrupt(path, 8, concat("the header is not a safetensors header: got ",
+                            header.type_name(), ", expected an object"));
+  }
+  return header;
+}
+
+// The two offsets, or nothing when there are not two whole numbers in order.
+std::optional<std::pair<std::size_t, std::size_t>> offsets_of(
+    const Json& value) {
+  if (!value.is_array() || value.size() != 2 ||
+      !value[0].is_number_unsigned() || !value[1].is_number_unsigned()) {
+    return std::nullopt;
+  }
+  const auto first = value[0].get<std::size_t>();
+  const auto last = value[1].get<std::size_t>();
+  if (first > last) return std::nullopt;
+  return std::pair(first, last);
+}
+
 }  // namespace
 
 std::size_t safetensors_element_size(const std::string& dtype) {
-  static const std::map<std::string, std::size_t> kSizes = {
-      {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4}, {"I32", 4},
-      {"U32", 4}, {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2},
-      {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
-  const auto found = kSizes.find(dtype);
-  if (found == kSizes.end()) {
+  const auto found = element_sizes().find(dtype);
+  if (found == element_sizes().end()) {
     throw Error(ErrorKind::kUnsupported,
                 concat("safetensors: dtype '", dtype, "' is not known here"));
   }
@@ -104,35 +140,37 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   const std::size_t start = 8 + static_cast<std::size_t>(length);
   std::vector<std::pair<std::size_t, std::size_t>> ranges;
   try {
-    const Json header = Json::parse(content_.substr(8, length));
+    const Json header = parse_header(path, content_.substr(8, length));
     for (const auto& [name, value] : header.items()) {
       if (name == "__metadata__") {
         metadata_ = value.get<std::map<std::string, std::string>>();
         continue;
       }
-      const auto offsets =
-          value.at("data_offsets").get<std::vector<std::size_t>>();
       Tensor tensor{.dtype = value.at("dtype").get<std::string>(),
                     .shape = value.at("shape").get<std::vector<std::int64_t>>(),
                     .bytes = {}};
-      const std::int64_t size =
-          checked_size(tensor.shape, safetensors_element_size(tensor.dtype));
-      if (offsets.size() != 2 || offsets[0] > offsets[1] ||
-          offsets[1] > content_.size() - start) {
+      const auto element = element_sizes().find(tensor.dtype);
+      if (element == element_sizes().end()) {
+        corrupt(path, 8, concat("tensor '", name, "' has the dtype '",
+                                tensor.dtype, "', which is not known here"));
+      }
+      const auto offsets = offsets_of(value.at("data_offsets"));
+      if (!offsets.has_value() || offsets->second > content_.size() - start) {
         corrupt(path, start,
-                concat("tensor '", name,
-                       "' lies outside the file: its offsets are ",
+                concat("tensor '", name, "' lies outside the file: its offsets are ",
                        value.at("data_offsets").dump(), ", the data have ",
                        content_.size() - start, " bytes"));
       }
-      if (static_cast<std::int64_t>(offsets[1] - offsets[0]) != size) {
-        corrupt(path, start + offsets[0],
-                concat("tensor '", name, "' has ", offsets[1] - offsets[0],
+      const auto [first, last] = *offsets;
+      const std::int64_t size = checked_size(tensor.shape, element->second);
+      if (static_cast<std::int64_t>(last - first) != size) {
+        corrupt(path, start + first,
+                concat("tensor '", name, "' has ", last - first,
                        " bytes, its shape needs ", size));
       }
       tensor.bytes = std::as_bytes(std::span(content_))
-                         .subspan(start + offsets[0], offsets[1] - offsets[0]);
-      ranges.emplace_back(offsets[0], offsets[1]);
+                         .subspan(start + first, last - first);
+      ranges.emplace_back(first, last);
       tensors_.emplace(name, std::move(tensor));
     }
   } catch (const nlohmann::json::exception& e) {

@@ -55,7 +55,9 @@ void matrix_step(at::Tensor& weight, const at::Tensor& gradient,
     const at::Tensor update = polar_factor(block, rule.polar);
     const double scale = scale_factor(rule.scale, matrix.rows, matrix.columns);
     at::Tensor target = weight.narrow(0, matrix.first_row, matrix.rows);
-    target.add_(update.view_as(target), -lr * scale);
+    // A tall block comes back as a transposed view, which no view() of a conv
+    // kernel fits.
+    target.add_(update.reshape(target.sizes()), -lr * scale);
   }
 }
 

@@ -166,8 +166,8 @@ void Optimizer::restore(const Tensors& tensors, const std::string& source) {
         faults.push_back(concat("'", route.name, "' has shape ", t->sizes(),
                                 ", expected ", route.parameter.sizes()));
       }
-      *t = t->to(route.parameter.device(), t->scalar_type(),
-                 /*non_blocking=*/false, /*copy=*/true);
+      // Copied into the parameter's own memory layout (channels last, say).
+      if (faults.empty()) *t = at::zeros_like(route.parameter).copy_(*t);
     }
     state.step = steps.item<std::int64_t>();
     restored.emplace(route.name, std::move(state));

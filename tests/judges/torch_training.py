@@ -57,7 +57,8 @@ def rotary(x, base):
     position * base^(-2j/D)."""
     tokens, features = x.shape[-2:]
     j = torch.arange(features // 2, dtype=torch.float64)
-    angle = torch.arange(tokens).double()[:, None] * base ** (-2 * j / features)
+    position = torch.arange(tokens, dtype=torch.float64)
+    angle = position[:, None] * base ** (-2 * j / features)
     if "rotary-sign" in DEFECTS:
         angle = -angle
     turn = torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
@@ -202,10 +203,10 @@ def lr_factor(step, c):
         decay = math.floor(s["decay"] * total + 0.5)
         return floor + (1 - floor) * left / decay if left < decay else 1.0
     share = left / (total - warmup)  # 1 at the end of the warm-up
+    half_wave = (1 - math.cos(math.pi * share)) / 2
     return {"constant": 1.0,
             "linear": floor + (1 - floor) * share,
-            "cosine": floor + (1 - floor) * (1 - math.cos(math.pi * share)) / 2,
-            }[s["shape"]]
+            "cosine": floor + (1 - floor) * half_wave}[s["shape"]]
 
 
 class TorchMuon:
