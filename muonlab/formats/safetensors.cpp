@@ -40,9 +40,9 @@ std::int64_t checked_size(const std::vector<std::int64_t>& shape,
 
 const std::map<std::string, std::size_t>& element_sizes() {
   static const std::map<std::string, std::size_t> kSizes = {
-      {"F64", 8}, {"I64", 8}, {"U64", 8}, {"F32", 4},  {"I32", 4}, {"U32", 4},
-      {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},
-      {"BOOL", 1}};
+      {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4}, {"I32", 4},
+      {"U32", 4}, {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2},
+      {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
   return kSizes;
 }
 
@@ -58,8 +58,9 @@ Json parse_header(const std::filesystem::path& path, const std::string& text) {
         return true;
       });
   if (!header.is_object()) {
-    corrupt(path, 8, concat("the header is not a safetensors header: got ",
-                            header.type_name(), ", expected an object"));
+    corrupt(path, 8,
+            concat("the header is not a safetensors header: got ",
+                   header.type_name(), ", expected an object"));
   }
   return header;
 }
@@ -151,13 +152,15 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
                     .bytes = {}};
       const auto element = element_sizes().find(tensor.dtype);
       if (element == element_sizes().end()) {
-        corrupt(path, 8, concat("tensor '", name, "' has the dtype '",
-                                tensor.dtype, "', which is not known here"));
+        corrupt(path, 8,
+                concat("tensor '", name, "' has the dtype '", tensor.dtype,
+                       "', which is not known here"));
       }
       const auto offsets = offsets_of(value.at("data_offsets"));
       if (!offsets.has_value() || offsets->second > content_.size() - start) {
         corrupt(path, start,
-                concat("tensor '", name, "' lies outside the file: its offsets are ",
+                concat("tensor '", name,
+                       "' lies outside the file: its offsets are ",
                        value.at("data_offsets").dump(), ", the data have ",
                        content_.size() - start, " bytes"));
       }

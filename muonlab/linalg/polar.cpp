@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "muonlab/core/error.h"
@@ -19,7 +20,14 @@ at::Tensor newton_schulz(const at::Tensor& matrix,
   const Quintic q = quintic_coefficients(options.coefficients);
   // x: (n, m), n <= m. div copies, so the caller's matrix stays as it is.
   at::Tensor x = tall ? matrix.t() : matrix;
-  x = at::div(x, at::linalg_vector_norm(x).add(options.eps));
+  at::Tensor norm = at::linalg_vector_norm(x);
+  if (std::isinf(norm.item<double>())) {
+    // The squares overflowed (entries beyond some 1e18 in float32): the norm
+    // would turn the whole update into zeros.
+    x = at::div(x, x.abs().max());
+    norm = at::linalg_vector_norm(x);
+  }
+  x = at::div(x, norm.add(options.eps));
   for (int step = 0; step < options.steps; ++step) {
     const at::Tensor a = linalg::matmul(x, x.t());
     const at::Tensor z = linalg::matmul(a, a).mul_(q.c).add_(a, q.b);

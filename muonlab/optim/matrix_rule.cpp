@@ -34,6 +34,8 @@ std::vector<LogicalMatrix> logical_matrices(at::IntArrayRef shape,
   std::vector<LogicalMatrix> matrices;
   std::int64_t row = 0;
   for (const RowBlock& block : blocks) {
+    MUONLAB_CHECK(block.rows >= 1, who, ": its block '", block.name, "' has ",
+                  block.rows, " rows, expected 1 or more");
     matrices.push_back({block.name, row, block.rows, columns});
     row += block.rows;
   }

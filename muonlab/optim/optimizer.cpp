@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/serialize/archive.h>
 
+#include <set>
+
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
 #include "muonlab/linalg/tensor_file.h"
@@ -47,6 +49,7 @@ Optimizer::Optimizer(Plan plan)
 
 std::vector<std::vector<std::size_t>> Optimizer::members() const {
   std::vector<std::vector<std::size_t>> groups;
+  std::set<std::size_t> seen;
   for (std::size_t g = 0; g < param_groups_.size(); ++g) {
     auto& routes = groups.emplace_back();
     for (const at::Tensor& parameter : param_groups_[g].params()) {
@@ -54,6 +57,9 @@ std::vector<std::vector<std::size_t>> Optimizer::members() const {
       MUONLAB_CHECK(found != known_.end(), "Optimizer: group ", g,
                     ": a parameter of shape ", parameter.sizes(),
                     " is not in the routing plan; route the model again");
+      MUONLAB_CHECK(seen.insert(found->second).second,
+                    "Optimizer: parameter '", plan_.routes[found->second].name,
+                    "' is in the groups twice");
       routes.push_back(found->second);
     }
   }
@@ -74,7 +80,12 @@ torch::Tensor Optimizer::step(LossClosure closure) {
     MUONLAB_CHECK(options != nullptr, "Optimizer: group ", g,
                   ": its options are not muonlab::optim::GroupOptions");
     validate(*options, concat("Optimizer: group ", g));
+    const bool matrix = std::holds_alternative<MatrixRule>(options->update());
     for (const std::size_t i : groups[g]) {
+      MUONLAB_CHECK(!matrix || !plan_.routes[i].matrices.empty(),
+                    "Optimizer: parameter '", plan_.routes[i].name,
+                    "': its group has a matrix rule, but it was routed without "
+                    "logical matrices; route the model again");
       const at::Tensor& gradient = plan_.routes[i].parameter.grad();
       MUONLAB_CHECK(!gradient.defined() || gradient.layout() == at::kStrided,
                     "Optimizer: parameter '", plan_.routes[i].name,
@@ -130,10 +141,14 @@ void Optimizer::set_lr_factor(double factor) {
 
 Optimizer::Tensors Optimizer::state_tensors() const {
   Tensors tensors;
-  for (const auto& [name, state] : states_) {
-    tensors[name + kFirst] = state.first;
-    if (state.second.defined()) tensors[name + kSecond] = state.second;
-    tensors[name + kStep] = at::full({}, state.step, at::kLong);
+  // A parameter that never stepped has its count alone, so that a state that
+  // lacks a parameter can be told from one in which it was idle.
+  for (const Route& route : plan_.routes) {
+    const auto found = states_.find(route.name);
+    const State state = found == states_.end() ? State{} : found->second;
+    if (state.first.defined()) tensors[route.name + kFirst] = state.first;
+    if (state.second.defined()) tensors[route.name + kSecond] = state.second;
+    tensors[route.name + kStep] = at::full({}, state.step, at::kLong);
   }
   return tensors;
 }
@@ -141,44 +156,55 @@ Optimizer::Tensors Optimizer::state_tensors() const {
 void Optimizer::restore(const Tensors& tensors, const std::string& source) {
   std::map<std::string, State> restored;
   std::vector<std::string> faults;
-  std::size_t used = 0;
+  std::set<std::string> taken;
   for (const Route& route : plan_.routes) {
     const auto take = [&](const char* suffix) -> at::Tensor {
       const auto found = tensors.find(route.name + suffix);
       if (found == tensors.end()) return {};
-      ++used;
+      taken.insert(found->first);
       return found->second;
     };
     State state{.first = take(kFirst), .second = take(kSecond), .step = 0};
     const at::Tensor steps = take(kStep);
-    if (!state.first.defined() && !steps.defined()) continue;  // never stepped
-    const bool needs_second = !std::holds_alternative<MatrixRule>(
-        plan_.group_of(route).options.update());
-    if (!state.first.defined() || !steps.defined() || steps.numel() != 1 ||
-        state.second.defined() != needs_second) {
-      faults.push_back("'" + route.name + "' has the state of another rule");
+    const auto fault = [&](const std::string& what) {
+      faults.push_back("'" + route.name + "' " + what);
+    };
+    if (!steps.defined() || steps.numel() != 1 ||
+        steps.scalar_type() != at::kLong || steps.item<std::int64_t>() < 0) {
+      fault("is missing or has no count of its steps");
       continue;
     }
+    state.step = steps.item<std::int64_t>();
+    const bool stepped = state.step > 0;
+    const bool elementwise = !std::holds_alternative<MatrixRule>(
+        plan_.group_of(route).options.update());
+    if (state.first.defined() != stepped ||
+        state.second.defined() != (stepped && elementwise)) {
+      fault("has the state of another rule");
+      continue;
+    }
+    if (!stepped) continue;
     for (at::Tensor* t : {&state.first, &state.second}) {
       if (!t->defined()) continue;
       if (t->sizes() != route.parameter.sizes() ||
           t->scalar_type() != route.parameter.scalar_type()) {
-        faults.push_back(concat("'", route.name, "' has shape ", t->sizes(),
-                                ", expected ", route.parameter.sizes()));
+        fault(concat("has shape ", t->sizes(), " of ", t->scalar_type(),
+                     ", expected ", route.parameter.sizes(), " of ",
+                     route.parameter.scalar_type()));
       }
       // Copied into the parameter's own memory layout (channels last, say).
       if (faults.empty()) *t = at::zeros_like(route.parameter).copy_(*t);
     }
-    state.step = steps.item<std::int64_t>();
     restored.emplace(route.name, std::move(state));
   }
-  if (used != tensors.size()) {
-    for (const auto& [key, tensor] : tensors) {
-      const std::string name = key.substr(0, key.rfind('.'));
-      if (updates_.count(name) == 0) {
-        faults.push_back("'" + name + "' is not in the routing plan");
-      }
-    }
+  std::set<std::string> strangers;
+  for (const auto& [key, tensor] : tensors) {
+    if (taken.count(key) != 0) continue;
+    const std::string name = key.substr(0, key.rfind('.'));
+    strangers.insert(updates_.count(name) != 0 ? key : name);
+  }
+  for (const std::string& name : strangers) {
+    faults.push_back("'" + name + "' is not in the routing plan");
   }
   MUONLAB_CHECK(
       faults.empty(), source,

@@ -15,6 +15,17 @@ namespace {
 
 using formats::Json;
 
+// Throws nlohmann's exceptions on an object that is no record of a run.
+void add_point(const Json& json, Cell& cell) {
+  const std::string kind = json.at("t").get<std::string>();
+  if (kind != "train" && kind != "eval") return;
+  const char* key = kind == "train" ? "loss" : "val_loss";
+  (kind == "train" ? cell.train : cell.held_out)
+      .push_back({json.at("step").get<std::int64_t>(),
+                  json.at("tokens").get<std::int64_t>(),
+                  formats::number_from_json(json.at(key), key)});
+}
+
 // A line that a kill cut short is left out; anything else odd is an error.
 void read_curves(const std::filesystem::path& path, Cell& cell) {
   const std::string text = core::read_file(path);
@@ -22,21 +33,15 @@ void read_curves(const std::filesystem::path& path, Cell& cell) {
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_discarded()) {
+    try {
+      add_point(Json::parse(line), cell);
+    } catch (const nlohmann::json::exception& e) {
       if (lines.eof()) return;
       throw Error(ErrorKind::kCorruptData,
-                  concat(path.string(), ":", number, ": not a JSON object"),
+                  concat(path.string(), ":", number,
+                         ": not a record of a run: ", e.what()),
                   "remove the run folder and run the study again");
     }
-    const std::string kind = json.value("t", "");
-    const auto point = [&](const char* key) {
-      return CurvePoint{json.at("step").get<std::int64_t>(),
-                        json.at("tokens").get<std::int64_t>(),
-                        formats::number_from_json(json.at(key), key)};
-    };
-    if (kind == "train") cell.train.push_back(point("loss"));
-    if (kind == "eval") cell.held_out.push_back(point("val_loss"));
   }
 }
 

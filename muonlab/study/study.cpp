@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <deque>
@@ -86,6 +87,7 @@ class Scheduler {
       drain(1);  // alone on the machine, so that the times mean something
     }
     fill_arms();
+    sort_cells();
     for (const Cell& cell : results_.cells) {
       results_.setup.wall_seconds += cell.wall_seconds;
     }
@@ -273,6 +275,17 @@ class Scheduler {
       arm.hidden_lr = best.hidden;
       arm.auxiliary_lr = best.auxiliary;
     }
+  }
+
+  // By arm. Within an arm the order is the plan's already; between arms it is
+  // that in which results came, which differs from time to time.
+  void sort_cells() {
+    std::map<std::string, std::size_t> place;
+    for (const ArmPlan& arm : plan_.arms) place.emplace(arm.name, place.size());
+    std::stable_sort(results_.cells.begin(), results_.cells.end(),
+                     [&](const Cell& a, const Cell& b) {
+                       return place.at(a.arm) < place.at(b.arm);
+                     });
   }
 
   void say(const std::string& line) const {

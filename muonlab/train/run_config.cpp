@@ -245,14 +245,20 @@ optim::Schedule schedule_of(const RunConfig& c) {
         std::llround(share * static_cast<double>(c.steps)));
   };
   const auto shape = optim::schedule_shape_from_name(c.schedule_shape);
-  const optim::Schedule schedule{
-      .shape = shape,
-      .total = c.steps,
-      .warmup = steps(c.schedule_warmup),
-      .decay = shape == optim::ScheduleShape::kTrapezoid
-                   ? steps(c.schedule_decay)
-                   : 0,
-      .floor = c.schedule_floor};
+  const std::int64_t warmup = steps(c.schedule_warmup);
+  std::int64_t decay = 0;
+  if (shape == optim::ScheduleShape::kTrapezoid) {
+    decay = steps(c.schedule_decay);
+    // Both shares rounded up may come to one step too many.
+    if (c.schedule_warmup + c.schedule_decay <= 1) {
+      decay = std::min(decay, c.steps - warmup);
+    }
+  }
+  const optim::Schedule schedule{.shape = shape,
+                                 .total = c.steps,
+                                 .warmup = warmup,
+                                 .decay = decay,
+                                 .floor = c.schedule_floor};
   validate(schedule);
   return schedule;
 }

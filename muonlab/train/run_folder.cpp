@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <system_error>
@@ -19,6 +20,18 @@ namespace {
 // A killed study's cells end by themselves after their step; wait for that.
 constexpr int kLockTries = 100;
 constexpr auto kLockPause = std::chrono::milliseconds(100);
+
+// The summary says that a run is whole, so it comes last.
+constexpr std::array kFiles = {
+    "config.toml", "config.json",       "env.json",    "metrics.jsonl",
+    "log.txt",     "model.safetensors", "summary.json"};
+
+// By rename, which needs no space. A file that is not there is passed over.
+void move_file(const std::filesystem::path& from,
+               const std::filesystem::path& to, const char* name) {
+  std::error_code ignored;
+  std::filesystem::rename(from / name, to / name, ignored);
+}
 
 }  // namespace
 
@@ -39,7 +52,16 @@ RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
   }
 }
 
-RunFolder::~RunFolder() { ::close(lock_); }
+RunFolder::~RunFolder() {
+  std::error_code ignored;
+  if (begun_ && std::filesystem::exists(aside(), ignored)) {
+    if (!std::filesystem::exists(summary_path(), ignored)) {
+      for (const char* name : kFiles) move_file(aside(), path_, name);
+    }
+    std::filesystem::remove_all(aside(), ignored);
+  }
+  ::close(lock_);
+}
 
 std::optional<RunSummary> RunFolder::earlier() const {
   if (!std::filesystem::exists(summary_path())) return std::nullopt;
@@ -48,8 +70,13 @@ std::optional<RunSummary> RunFolder::earlier() const {
 
 void RunFolder::begin(RunConfig config, const std::vector<std::string>& argv) {
   std::error_code ignored;
-  std::filesystem::remove(summary_path(), ignored);
-  std::filesystem::remove(weights_path(), ignored);
+  if (std::filesystem::exists(summary_path(), ignored)) {
+    core::make_folder(aside());
+    for (auto name = kFiles.rbegin(); name != kFiles.rend(); ++name) {
+      move_file(path_, aside(), *name);
+    }
+  }
+  begun_ = true;
   const Fields fields = fields_of(config);
   core::write_file(path_ / "config.toml", fields.to_toml(false));
   formats::write_json(path_ / "config.json", fields.to_json());

@@ -28,7 +28,9 @@ class RunFolder {
   /// The summary of an earlier run here, if there is one.
   [[nodiscard]] std::optional<RunSummary> earlier() const;
 
-  /// Removes the traces of an unfinished run and writes config and env files.
+  /// Puts an earlier run aside and writes config and env files. The destructor
+  /// drops the earlier run if there is a new summary, and else brings it back:
+  /// a fault (a full disk, say) costs nothing that was saved before.
   void begin(RunConfig config, const std::vector<std::string>& argv);
 
   /// One line of metrics.jsonl. Only after begin().
@@ -45,8 +47,13 @@ class RunFolder {
   }
 
  private:
+  [[nodiscard]] std::filesystem::path aside() const {
+    return path_ / "replaced";
+  }
+
   std::filesystem::path path_;
   int lock_ = -1;
+  bool begun_ = false;
   std::unique_ptr<core::LineLog> metrics_;
   std::unique_ptr<core::LineLog> log_;
 };

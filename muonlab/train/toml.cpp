@@ -34,7 +34,7 @@ Json json_of(const toml::node& node) {
   if (const auto* boolean = node.as_boolean()) return boolean->get();
   std::ostringstream date;  // dates and times: no field takes one
   date << toml::node_view<const toml::node>(node);
-  return date.str();
+  return Json{{"date", date.str()}};
 }
 
 std::int64_t line_of(const toml::node& node) {

@@ -61,7 +61,6 @@ class Run {
   }
 
   RunSummary run() {
-    const InterruptGuard guard;
     summary_.status = "done";
     for (std::int64_t step = 0; step < config_.steps; ++step) {
       if (!train_step(step)) break;
@@ -288,6 +287,7 @@ class Run {
 }  // namespace
 
 TrainResult run_training(RunConfig config, const TrainRequest& request) {
+  const InterruptGuard guard;  // a signal while data load counts too
   const data::Dataset dataset = open_dataset(config);
   check_windows(dataset.info(), split_from_name(config.eval_split),
                 config.model.context, config.eval_windows);

@@ -1,0 +1,265 @@
+"""What the verbs print, and the exit codes of bad input."""
+
+import json
+
+import program
+from program import Case, summary
+
+VERBS = [
+    [], ["data"], ["data", "prepare"], ["data", "inspect"], ["tokenizer"],
+    ["tokenizer", "train"], ["tokenizer", "encode"], ["tokenizer", "decode"],
+    ["train"], ["eval"], ["sample"], ["study"], ["study", "plan"],
+    ["study", "run"], ["study", "status"], ["study", "report"], ["optim"],
+    ["optim", "list"], ["optim", "route"]]
+
+
+class HelpTest(Case):
+    def test_every_verb_explains_itself(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                output, errors = self.expect(0, *verb, "--help")
+                self.assertIn("--help", output)
+                self.assertEqual(errors, "")
+
+    def test_exit_codes_are_documented(self):
+        output, _ = self.expect(0, "--help")
+        for words in ("2 usage", "3 configuration", "4 data and files",
+                      "5 diverged", "6 interrupted", "7 not supported",
+                      "70 internal"):
+            self.assertIn(words, output)
+
+    def test_train_lists_every_key_with_its_default(self):
+        output, _ = self.expect(0, "train", "--help")
+        for words in ("[optim.auxiliary]", "steps = 240", "clip = 1.0",
+                      "rule = \"muon\"", "weight_decay = 0.0"):
+            self.assertIn(words, output)
+
+
+class UsageTest(Case):
+    def test_wrong_command_lines_end_with_2(self):
+        for arguments in ([], ["trian"], ["train"], ["train", "--colour", "red"],
+                          ["train", self.config, "extra"], ["study"],
+                          ["study", "rum", self.config], ["eval"],
+                          ["eval", "x", "--windows", "0"],
+                          ["eval", "x", "--windows", "many"],
+                          ["sample", "x", "--tokens", "3x"],
+                          ["study", "run", self.config, "--jobs", "-1"],
+                          ["data", "prepare", self.corpus],
+                          ["data", "prepare", self.corpus, "--out", "x",
+                           "--tokenizer", "words"]):
+            with self.subTest(arguments=arguments):
+                self.expect_error(2, ["hint: "], *arguments)
+
+
+class ConfigurationTest(Case):
+    def refuse(self, words, *settings, text=None):
+        config = self.config
+        if text is not None:
+            config = self.folder / "bad.toml"
+            config.write_text(text)
+        arguments = ["train", config, "--out", self.folder / "run"]
+        for setting in settings:
+            arguments += ["--set", setting]
+        self.expect_error(3, words, *arguments)
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_an_unknown_key_is_named_with_its_line_and_the_nearest(self):
+        self.refuse(["bad.toml:3", "train.stpes", "did you mean 'train.steps'?",
+                     "hint: "], text="[train]\nbatch = 4\nstpes = 3\n")
+        self.refuse(["--set", "optim.momentun", "'optim.momentum'"],
+                    "optim.momentun=0.9")
+
+    def test_values_out_of_range_are_named(self):
+        self.refuse(["lr", "-0.001"], "optim.lr=-0.001")
+        self.refuse(["optim.auxiliary", "lr", "-1"], "optim.auxiliary.lr=-1")
+        self.refuse(["train.steps", "0"], "train.steps=0")
+        self.refuse(["train.accumulation", "3"], "train.accumulation=3")
+        self.refuse(["model.heads", "5"], "model.heads=5")
+        self.refuse(["muno", "muon"], "optim.rule=muno")
+        self.refuse(["optim.momentum", "adamw"], "optim.rule=adamw",
+                    "optim.momentum=0.9")
+        self.refuse(["eval.windows", "999999", "reporting"], "eval.windows=999999")
+        self.refuse(["model.vocabulary", "300", "257"], "model.vocabulary=300")
+
+    def test_wrong_types_and_bad_toml_are_named_with_their_line(self):
+        self.refuse(["bad.toml:2", "train.steps", "a whole number"],
+                    text="[train]\nsteps = \"many\"\n")
+        self.refuse(["bad.toml:2", "not valid TOML"], text="[train]\nsteps = = 3\n")
+        self.refuse(["--set", "KEY=VALUE"], "train.steps")
+
+    def test_a_missing_configuration_is_a_file_error(self):
+        self.expect_error(4, ["missing.toml", "No such file"], "train",
+                          self.folder / "missing.toml")
+        self.expect_error(4, [self.folder], "train", self.folder)
+
+    def test_a_plan_is_refused_with_file_and_line(self):
+        plan = self.folder / "plan.toml"
+        text = program.SMOKE.read_text()
+        arm = text.index('[[study.arms]]\nname = "adamw"\n')
+        header = text[:arm].count("\n") + 1
+        plan.write_text(text.replace("hidden = [4e-3, 8e-3]", "hiden = [4e-3]"))
+        self.expect_error(3, [f"plan.toml:{header}", "hiden", "'hidden'"],
+                          "study", "plan", plan)
+        plan.write_text(text.replace("hidden = [4e-3, 8e-3]", "hidden = [-4e-3]"))
+        self.expect_error(3, [f"plan.toml:{header}", "-0.004", "above 0"],
+                          "study", "run", plan)
+        plan.write_text(text.replace('baseline = "adamw"', 'baseline = "adamx"'))
+        self.expect_error(3, ["study.baseline", "adamx", "'adamw'"],
+                          "study", "run", plan)
+        self.expect_error(3, ["[study]", "muonlab train"], "study", "run",
+                          self.config)
+
+
+class TrainTest(Case):
+    def test_a_run_says_what_it_did_and_is_not_repeated(self):
+        run = self.folder / "run"
+        output, _ = self.train(run)
+        self.assertRegex(output, r"done: held-out loss \d\.\d{4} nats per token, "
+                                 r"\d\.\d{4} bits per byte \(reporting half\)")
+        self.assertIn(f"run: {run}", output)
+        before = (run / "metrics.jsonl").read_bytes()
+        output, _ = self.train(run)
+        self.assertIn("already done, nothing to do", output)
+        self.assertEqual((run / "metrics.jsonl").read_bytes(), before)
+
+    def test_two_runs_give_the_same_weights(self):
+        self.train(self.folder / "a")
+        self.train(self.folder / "b")
+        a, b = summary(self.folder / "a"), summary(self.folder / "b")
+        self.assertEqual(a["weights_sha256"], b["weights_sha256"])
+        self.assertEqual(a["val_loss"], b["val_loss"])
+        self.assertEqual((self.folder / "a/model.safetensors").read_bytes(),
+                         (self.folder / "b/model.safetensors").read_bytes())
+
+    def test_another_run_in_the_folder_needs_force(self):
+        run = self.folder / "run"
+        self.train(run)
+        before = summary(run)
+        self.expect_error(3, [run, "another configuration", "--force"], "train",
+                          self.config, "--out", run, "--set", "train.seed=4")
+        self.assertEqual(summary(run), before)
+        self.expect(0, "train", self.config, "--out", run, "--set",
+                    "train.seed=4", "--force", "--quiet")
+        self.assertNotEqual(summary(run)["weights_sha256"],
+                            before["weights_sha256"])
+
+    def test_progress_goes_to_stderr_and_results_to_stdout(self):
+        output, errors = self.expect(0, "train", self.config, "--out",
+                                     self.folder / "run")
+        self.assertIn("step 8/8", errors)
+        self.assertNotIn("step 8/8", output)
+        self.assertNotIn("\r", errors, "no terminal, no rewritten lines")
+        _, errors = self.train(self.folder / "quiet")
+        self.assertEqual(errors, "")
+
+    def test_the_default_folder_is_named_by_rule_hash_and_seed(self):
+        self.expect(0, "train", self.config, "--quiet", cwd=self.folder)
+        runs = list((self.folder / "runs").iterdir())
+        self.assertEqual(len(runs), 1)
+        identity = summary(runs[0])["identity"]
+        self.assertEqual(runs[0].name, f"muon-{identity[:8]}-s0")
+
+    def test_dry_run_trains_and_writes_nothing(self):
+        output, _ = self.expect(0, "train", self.config, "--dry-run",
+                                cwd=self.folder)
+        plan = json.loads(output)
+        self.assertEqual(plan["tokens"], 8 * 4 * 32)
+        self.assertEqual(plan["config"]["model"]["vocabulary"], 257)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_routing_names_every_parameter(self):
+        output, _ = self.expect(0, "optim", "route", self.config, "--json")
+        rows = json.loads(output)
+        text = json.dumps(rows)
+        self.assertIn('"muon"', text)
+        self.assertIn('"adamw"', text)
+        output, _ = self.expect(0, "optim", "list")
+        for rule in ("muon", "muonw", "adamw"):
+            self.assertIn(rule, output)
+
+
+class FinishedRunTest(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.finished = cls.shared / "run"
+        code, _, errors = program.run("train", cls.config, "--out", cls.finished,
+                                      "--quiet")
+        assert code == 0, errors
+
+    def test_eval_repeats_the_runs_own_loss(self):
+        output, _ = self.expect(0, "eval", self.finished, "--json",
+                                env={"OMP_NUM_THREADS": "1"})
+        found = json.loads(output)
+        known = summary(self.finished)
+        self.assertEqual(found["val_loss"], known["val_loss"])
+        self.assertEqual(found["bpb"], known["bpb"])
+        self.assertEqual(found["split"], "reporting")
+        output, _ = self.expect(0, "eval", self.finished, "--split",
+                                "selection", "--windows", "4")
+        self.assertIn("128 tokens of the selection half", output)
+        self.expect_error(3, ["split", "test"], "eval", self.finished,
+                          "--split", "test")
+
+    def test_sample_is_a_function_of_the_seed(self):
+        arguments = ["sample", self.finished, "--prompt", "Speech 3",
+                     "--tokens", "30"]
+        once, _ = self.expect(0, *arguments)
+        self.assertTrue(once.startswith("Speech 3"))
+        self.assertEqual(self.expect(0, *arguments)[0], once)
+        self.assertNotEqual(self.expect(0, *arguments, "--seed", "1")[0], once)
+        self.expect_error(3, ["temperature", "-1"], *arguments,
+                          "--temperature=-1")
+
+    def test_a_folder_that_is_no_run_is_named(self):
+        for verb in ("eval", "sample"):
+            self.expect_error(4, [self.folder, "config.toml"], verb, self.folder)
+            self.expect_error(4, ["nowhere"], verb, self.folder / "nowhere")
+
+
+class OwnTextTest(Case):
+    def three_commands(self, *tokenizer):
+        data, run = self.folder / "data", self.folder / "run"
+        self.expect(0, "data", "prepare", self.corpus, "--out", data,
+                    "--held-out", "0.3", *tokenizer)
+        self.expect(0, "train", self.config, "--set", f"data.path={data}",
+                    "--out", run, "--quiet")
+        output, _ = self.expect(0, "sample", run, "--prompt", "Speech",
+                                "--tokens", "20")
+        self.assertTrue(output.startswith("Speech"))
+        return data, run
+
+    def test_as_raw_bytes(self):
+        _, run = self.three_commands("--tokenizer", "bytes")
+        # Every token that is no separator stands for one byte.
+        found = json.loads(self.expect(0, "eval", run, "--json")[0])
+        self.assertLessEqual(found["n_bytes"], found["n_tokens"])
+        self.assertGreater(found["n_bytes"], 0.98 * found["n_tokens"])
+
+    def test_as_bpe(self):
+        data, run = self.three_commands("--vocabulary", "300")
+        found = json.loads(self.expect(0, "eval", run, "--json")[0])
+        self.assertGreater(found["n_bytes"], found["n_tokens"])
+        output, _ = self.expect(0, "data", "inspect", data, "--json")
+        self.assertEqual(json.loads(output)["tokenizer"]["vocabulary"], 300)
+        output, _ = self.expect(0, "data", "prepare", self.corpus, "--out", data,
+                                "--held-out", "0.3", "--vocabulary", "300")
+        self.assertIn("already there", output)
+
+    def test_bad_corpora_and_options_are_named(self):
+        self.expect_error(4, ["nowhere"], "data", "prepare",
+                          self.folder / "nowhere", "--out", self.folder / "data")
+        (self.folder / "empty").mkdir()
+        self.expect_error(3, ["empty"], "data", "prepare", self.folder / "empty",
+                          "--out", self.folder / "data")
+        self.expect_error(3, ["held", "1.5"], "data", "prepare", self.corpus,
+                          "--out", self.folder / "data", "--held-out", "1.5")
+        lines = self.folder / "bad.jsonl"
+        lines.write_text('{"text": "a"}\n{"text": \n')
+        self.expect_error(4, ["bad.jsonl", "line 2"], "data", "prepare", lines, "--out",
+                          self.folder / "data")
+        self.assertFalse((self.folder / "data").exists())
+
+
+if __name__ == "__main__":
+    program.main()

@@ -1,0 +1,228 @@
+#include "muonlab/nn/language_model.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "muonlab/optim/route.h"
+#include "tests/nn/small_model.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/tensors.h"
+
+namespace muonlab::nn {
+namespace {
+
+using testing::close;
+using testing::expect_error;
+using testing::random_tokens;
+using testing::small_config;
+using testing::small_model;
+
+constexpr double kEps = std::numeric_limits<double>::epsilon();
+// Logits of the small model stay below 16; some 64 roundings lie on the way.
+constexpr double kRounding = 16 * 64 * kEps;
+
+// How far the last logits move when the tokens before it change places.
+double effect_of_order(std::int64_t layers, const std::string& positions) {
+  ModelConfig config = small_config();
+  config.layers = layers;
+  config.positions = positions;
+  const auto model = small_model(config, 3);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = torch::tensor({{0, 3, 5, 1, 6, 2}});
+  const at::Tensor permuted = torch::tensor({{6, 1, 0, 5, 3, 2}});
+  const at::Tensor a = model->forward(tokens).select(1, 5);
+  const at::Tensor b = model->forward(permuted).select(1, 5);
+  EXPECT_LT(a.abs().max().item<double>(), 16);
+  return (a - b).abs().max().item<double>();
+}
+
+TEST(LanguageModel, OneLayerSeesTheOrderOfTokensOnlyThroughPositions) {
+  EXPECT_LE(effect_of_order(1, "none"), kRounding);
+  EXPECT_GT(effect_of_order(1, "rotary"), 1e6 * kRounding);
+}
+
+TEST(LanguageModel, TwoLayersSeeTheOrderOfTokensThroughTheCausalMask) {
+  EXPECT_GT(effect_of_order(2, "none"), 1e6 * kRounding);
+  EXPECT_GT(effect_of_order(2, "rotary"), 1e6 * kRounding);
+}
+
+TEST(LanguageModel, LaterTokensDoNotReachEarlierLogits) {
+  for (const char* positions : {"rotary", "none"}) {
+    ModelConfig config = small_config();
+    config.positions = positions;
+    const auto model = small_model(config, 4);
+    const at::NoGradGuard no_grad;
+    const at::Tensor tokens = random_tokens({2, 6}, 7, 1);
+    const at::Tensor before = model->forward(tokens);
+    for (std::int64_t cut = 1; cut < 6; ++cut) {
+      at::Tensor changed = tokens.clone();
+      changed.narrow(1, cut, 6 - cut).add_(1).remainder_(7);
+      const at::Tensor after = model->forward(changed);
+      EXPECT_TRUE(
+          close(after.narrow(1, 0, cut), before.narrow(1, 0, cut), kRounding));
+      EXPECT_FALSE(close(after.select(1, cut), before.select(1, cut), 1e-3));
+    }
+  }
+}
+
+TEST(LanguageModel, AShorterSequenceHasTheSameFirstLogits) {
+  const auto model = small_model(small_config(), 4);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = random_tokens({2, 6}, 7, 1);
+  EXPECT_TRUE(close(model->forward(tokens.narrow(1, 0, 3)),
+                    model->forward(tokens).narrow(1, 0, 3), kRounding));
+}
+
+TEST(LanguageModel, LossIsTheMeanCrossEntropyInNats) {
+  const auto model = small_model(small_config(), 4);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = random_tokens({2, 6}, 7, 1);
+  const at::Tensor targets = random_tokens({2, 6}, 7, 2);
+  const at::Tensor logits = model->forward(tokens);
+  const at::Tensor picked = logits.gather(2, targets.unsqueeze(2)).squeeze(2) -
+                            logits.exp().sum(2).log();
+  EXPECT_NEAR(model->loss(tokens, targets).item<double>(),
+              -picked.mean().item<double>(), kRounding);
+  LanguageModel blank(small_config());  // all logits zero: uniform
+  EXPECT_NEAR(blank.loss(tokens, targets).item<double>(), std::log(7.0),
+              8 * std::numeric_limits<float>::epsilon());
+}
+
+TEST(LanguageModel, ScalingAttentionByLayerLeavesTheFirstLayerAlone) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = random_tokens({2, 6}, 7, 1);
+  for (const std::int64_t layers : {1, 2}) {
+    ModelConfig config = small_config();
+    config.layers = layers;
+    const at::Tensor plain = small_model(config, 4)->forward(tokens);
+    config.scale_attention_by_layer = true;
+    const at::Tensor scaled = small_model(config, 4)->forward(tokens);
+    EXPECT_EQ(testing::same_bits(plain, scaled), layers == 1);
+  }
+}
+
+TEST(LanguageModel, ATiedHeadIsTheEmbedding) {
+  ModelConfig config = small_config();
+  config.tied_head = true;
+  const auto model = small_model(config, 4);
+  for (const auto& item : model->named_parameters()) {
+    EXPECT_NE(item.key(), "head");
+  }
+  const at::NoGradGuard no_grad;
+  // A token that is never read still moves its logit.
+  const at::Tensor tokens = torch::zeros({1, 3}, torch::kLong);
+  const at::Tensor before = model->forward(tokens);
+  model->named_parameters()["embedding"][6].add_(1);
+  const at::Tensor change = (model->forward(tokens) - before).abs();
+  EXPECT_GT(change.select(2, 6).min().item<double>(), 1e-3);
+  EXPECT_LE(change.narrow(2, 0, 6).max().item<double>(), kRounding);
+}
+
+std::vector<ModelConfig> configurations() {
+  std::vector<ModelConfig> all;
+  for (const char* activation : {"swiglu", "silu"}) {
+    for (const bool tied : {false, true}) {
+      for (const std::int64_t layers : {1, 3}) {
+        ModelConfig config = small_config();
+        config.activation = activation;
+        config.tied_head = tied;
+        config.layers = layers;
+        all.push_back(config);
+      }
+    }
+  }
+  return all;
+}
+
+TEST(ModelSize, EqualsTheCountedParameters) {
+  for (const ModelConfig& config : configurations()) {
+    const LanguageModel model(config);
+    std::int64_t all = 0;
+    std::int64_t hidden = 0;
+    for (const auto& item : model.named_parameters()) {
+      const at::Tensor& p = item.value();
+      all += p.numel();
+      if (p.dim() == 2 && item.key() != "embedding" && item.key() != "head") {
+        hidden += p.numel();
+      }
+    }
+    EXPECT_EQ(model_size(config).parameters, all);
+    EXPECT_EQ(model_size(config).hidden, hidden);
+    const auto head = static_cast<double>(config.vocabulary * config.width);
+    const auto attention =
+        static_cast<double>(config.layers * config.width * config.context);
+    EXPECT_DOUBLE_EQ(flops_per_token(config),
+                     6 * (static_cast<double>(hidden) + head) + 6 * attention);
+  }
+}
+
+TEST(DeclaredRoles, CoverEveryParameter) {
+  for (const ModelConfig& config : configurations()) {
+    const LanguageModel model(config);
+    const auto plan = optim::route(model, optim::muon());
+    EXPECT_EQ(plan.routes.size(), model.named_parameters().size());
+    EXPECT_TRUE(plan.left_out.empty());
+    for (const optim::Route& r : plan.routes) {
+      const bool table = r.name == "embedding" || r.name == "head";
+      EXPECT_EQ(r.role, r.name == "embedding"    ? Role::kEmbedding
+                        : r.name == "head"       ? Role::kHead
+                        : r.parameter.dim() == 1 ? Role::kGain
+                                                 : Role::kMatrix)
+          << r.name;
+      EXPECT_EQ(r.group, table || r.parameter.dim() == 1 ? 1U : 0U);
+      const std::string last = r.name.substr(r.name.rfind('.') + 1);
+      EXPECT_EQ(r.matrices.size(), last == "qkv"             ? 3U
+                                   : last == "gate_up"       ? 2U
+                                   : r.role == Role::kMatrix ? 1U
+                                                             : 0U);
+    }
+  }
+}
+
+TEST(ModelConfig, RefusesFieldsOutsideTheirRange) {
+  const auto refuse = [](const std::function<void(ModelConfig&)>& change,
+                         const std::vector<std::string>& words) {
+    ModelConfig config = small_config();
+    change(config);
+    expect_error(ErrorKind::kInvalidArgument, words, [&] { validate(config); });
+    expect_error(ErrorKind::kInvalidArgument, words,
+                 [&] { const LanguageModel model(config); });
+  };
+  EXPECT_NO_THROW(validate(small_config()));
+  refuse([](auto& c) { c.vocabulary = 0; }, {"model.vocabulary", "got 0"});
+  refuse([](auto& c) { c.context = -1; }, {"model.context", "got -1"});
+  refuse([](auto& c) { c.width = 0; }, {"model.width"});
+  refuse([](auto& c) { c.layers = 0; }, {"model.layers"});
+  refuse([](auto& c) { c.heads = 0; }, {"model.heads"});
+  refuse([](auto& c) { c.hidden = 0; }, {"model.hidden"});
+  refuse([](auto& c) { c.heads = 3; }, {"model.heads", "got 3", "width 8"});
+  refuse([](auto& c) { c.heads = 8; }, {"model.heads", "even"});
+  refuse([](auto& c) { c.activation = "relu"; },
+         {"model.activation", "'relu'", "silu"});
+  refuse([](auto& c) { c.positions = "rotory"; },
+         {"model.positions", "did you mean 'rotary'"});
+  refuse([](auto& c) { c.rope_theta = 1; }, {"model.rope_theta", "got 1"});
+  refuse([](auto& c) { c.norm_eps = 0; }, {"model.norm_eps", "got 0"});
+  refuse([](auto& c) { c.init_gain = -1; }, {"model.init_gain", "got -1"});
+  refuse([](auto& c) { c.init_output_gain = NAN; },
+         {"model.init_output_gain", "nan"});
+  refuse([](auto& c) { c.init_embedding_std = INFINITY; },
+         {"model.init_embedding_std", "inf"});
+  refuse([](auto& c) { c.init_head_std = -1; }, {"model.init_head_std"});
+}
+
+TEST(LanguageModel, RefusesSequencesBeyondItsContext) {
+  const auto model = small_model(small_config(), 4);
+  expect_error(ErrorKind::kInvalidArgument, {"[1, 7]", "at most 6"}, [&] {
+    (void)model->forward(torch::zeros({1, 7}, torch::kLong));
+  });
+  expect_error(ErrorKind::kInvalidArgument, {"[3]"},
+               [&] { (void)model->forward(torch::zeros({3}, torch::kLong)); });
+}
+
+}  // namespace
+}  // namespace muonlab::nn

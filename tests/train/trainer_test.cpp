@@ -1,0 +1,447 @@
+#include "muonlab/train/trainer.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "muonlab/core/files.h"
+#include "muonlab/train/finished_run.h"
+#include "muonlab/train/run_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/train/tiny_run.h"
+
+namespace muonlab::train {
+namespace {
+
+using formats::Json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+std::vector<Json> lines_of(const std::filesystem::path& path) {
+  std::istringstream text(core::read_file(path));
+  std::vector<Json> lines;
+  for (std::string line; std::getline(text, line);)
+    lines.push_back(Json::parse(line));
+  return lines;
+}
+
+std::set<std::string> keys_of(const Json& object) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.insert(key);
+  return keys;
+}
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  TrainResult train(const RunConfig& config, const std::string& name,
+                    bool force = false) const {
+    return run_training(config, {.out = folder_ / name,
+                                 .argv = {"muonlab", "train"},
+                                 .quiet = true,
+                                 .force = force});
+  }
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(TrainerTest, TwoRunsGiveTheSameNumbersBitForBit) {
+  for (const char* rule : {"muon", "muonw", "adamw"}) {
+    RunConfig config = tiny_config();
+    config.optim.rule = rule;
+    const std::string name = rule;
+    const RunSummary a = train(config, name + "-a").summary;
+    const RunSummary b = train(config, name + "-b").summary;
+    EXPECT_EQ(a.status, "done");
+    EXPECT_EQ(a.weights_sha256, b.weights_sha256);
+    EXPECT_EQ(a.weights_sha256.size(), 64U);
+    EXPECT_EQ(a.val_loss, b.val_loss);
+    EXPECT_TRUE(a.val_loss.has_value());
+    EXPECT_EQ(a.identity, b.identity);
+    EXPECT_EQ(a.initial_loss, b.initial_loss);
+    config.seed = 1;
+    EXPECT_NE(train(config, name + "-c").summary.weights_sha256,
+              a.weights_sha256);
+  }
+}
+
+TEST_F(TrainerTest, AFinishedRunIsNotRunAgain) {
+  const TrainResult first = train(tiny_config(), "run");
+  EXPECT_FALSE(first.repeated);
+  const std::string metrics = core::read_file(folder_ / "run/metrics.jsonl");
+  const auto written =
+      std::filesystem::last_write_time(folder_ / "run/model.safetensors");
+  const TrainResult again = train(tiny_config(), "run");
+  EXPECT_TRUE(again.repeated);
+  EXPECT_EQ(again.summary.weights_sha256, first.summary.weights_sha256);
+  EXPECT_EQ(again.summary.val_loss, first.summary.val_loss);
+  EXPECT_EQ(core::read_file(folder_ / "run/metrics.jsonl"), metrics);
+  EXPECT_EQ(std::filesystem::last_write_time(folder_ / "run/model.safetensors"),
+            written);
+}
+
+TEST_F(TrainerTest, AnotherConfigurationNeedsForce) {
+  const TrainResult first = train(tiny_config(), "run");
+  RunConfig other = tiny_config();
+  other.seed = 9;
+  testing::expect_error(
+      ErrorKind::kInvalidArgument,
+      {(folder_ / "run").string(), "another configuration", "--force"},
+      [&] { (void)train(other, "run"); });
+  EXPECT_EQ(read_summary(folder_ / "run/summary.json").identity,
+            first.summary.identity)
+      << "the refusal touched the run";
+  const TrainResult forced = train(other, "run", /*force=*/true);
+  EXPECT_FALSE(forced.repeated);
+  EXPECT_NE(forced.summary.identity, first.summary.identity);
+  EXPECT_EQ(read_summary(folder_ / "run/summary.json").identity,
+            forced.summary.identity);
+}
+
+TEST_F(TrainerTest, AnInterruptedRunInTheFolderStartsAnew) {
+  RunSummary interrupted;
+  interrupted.status = "interrupted";
+  interrupted.identity = "whatever";
+  std::filesystem::create_directories(folder_ / "run");
+  write_summary(folder_ / "run/summary.json", interrupted);
+  EXPECT_EQ(train(tiny_config(), "run").summary.status, "done");
+}
+
+TEST_F(TrainerTest, ADamagedSummaryIsReportedAndForceReplacesIt) {
+  testing::write(folder_ / "run/summary.json",
+                 "{\"schema\": 1, \"status\": \"do");
+  testing::expect_error(ErrorKind::kCorruptData, {"summary.json"},
+                        [&] { (void)train(tiny_config(), "run"); });
+  EXPECT_EQ(train(tiny_config(), "run", true).summary.status, "done");
+}
+
+TEST_F(TrainerTest, MetricsHaveTheDocumentedKeys) {
+  RunConfig config = tiny_config();
+  config.eval_every = 2;
+  const RunSummary summary = train(config, "run").summary;
+  const auto lines = lines_of(folder_ / "run/metrics.jsonl");
+  std::vector<std::string> kinds;
+  for (const Json& line : lines) {
+    const std::string kind = line.at("t");
+    kinds.push_back(kind);
+    if (kind == "start") {
+      EXPECT_EQ(keys_of(line),
+                (std::set<std::string>{"t", "run", "config_hash", "time"}));
+      EXPECT_EQ(line.at("config_hash"), summary.identity);
+    } else if (kind == "train") {
+      EXPECT_EQ(keys_of(line),
+                (std::set<std::string>{"t", "step", "tokens", "flops", "loss",
+                                       "gnorm", "clipped", "lr", "dt", "dt_fwd",
+                                       "dt_bwd", "dt_opt", "tok_s", "wall"}));
+      EXPECT_EQ(keys_of(line.at("lr")),
+                (std::set<std::string>{"hidden", "auxiliary"}));
+      EXPECT_EQ(line.at("tokens"),
+                line.at("step").get<std::int64_t>() * 8 * 16);
+    } else if (kind == "eval") {
+      EXPECT_EQ(keys_of(line), (std::set<std::string>{
+                                   "t", "step", "tokens", "split", "val_loss",
+                                   "bpb", "n_tokens", "se", "wall"}));
+      EXPECT_EQ(line.at("split"), "reporting");
+      EXPECT_EQ(line.at("n_tokens"), 24 * 16);
+    } else {
+      EXPECT_EQ(keys_of(line),
+                (std::set<std::string>{"t", "status", "cause", "val_loss",
+                                       "weights_sha256"}));
+      EXPECT_EQ(line.at("status"), "done");
+      EXPECT_EQ(line.at("val_loss"), *summary.val_loss);
+    }
+  }
+  EXPECT_THAT(kinds,
+              ElementsAre("start", "train", "train", "eval", "train", "train",
+                          "eval", "train", "train", "eval", "end"));
+  // Six steps: warm-up of one, descent over three.
+  EXPECT_EQ(lines.at(1).at("lr").at("hidden"), 0.02);
+  EXPECT_EQ(lines.at(1).at("lr").at("auxiliary"), 8e-3);
+}
+
+TEST_F(TrainerTest, TheFolderTellsEverythingAboutTheRun) {
+  RunConfig config = tiny_config();
+  config.optim.rule = "muonw";
+  const RunSummary summary = train(config, "run").summary;
+  for (const char* name :
+       {"config.toml", "config.json", "env.json", "metrics.jsonl", "log.txt",
+        "model.safetensors", "summary.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "run" / name)) << name;
+  }
+  // config.toml alone repeats the run.
+  const RunConfig back = read_run_config(folder_ / "run/config.toml");
+  EXPECT_EQ(train(back, "back").summary.identity, summary.identity);
+  EXPECT_EQ(read_summary(folder_ / "back/summary.json").weights_sha256,
+            summary.weights_sha256);
+  const Json env = formats::read_json(folder_ / "run/env.json");
+  EXPECT_THAT(env.dump(), HasSubstr("\"train\""));
+  EXPECT_THAT(core::read_file(folder_ / "run/log.txt"), HasSubstr("step 6/6"));
+  // And its weights give the loss that the summary names.
+  const HeldOutLoss loss = evaluate_run(folder_ / "run", "", 0);
+  EXPECT_EQ(loss.loss, summary.val_loss);
+  EXPECT_EQ(loss.bits_per_byte, summary.bits_per_byte);
+  EXPECT_EQ(loss.tokens, summary.held_out_tokens);
+  EXPECT_EQ(evaluate_run(folder_ / "run", "train", 3).split, "train");
+}
+
+TEST_F(TrainerTest, ADivergedRunIsWholeAndNamesItsCause) {
+  RunConfig config = tiny_config();
+  config.optim.lr = 1e30;
+  config.optim.auxiliary_lr = 1e30;
+  const RunSummary summary = train(config, "run").summary;
+  EXPECT_EQ(summary.status, "diverged");
+  EXPECT_THAT(summary.cause, HasSubstr("loss"));
+  EXPECT_FALSE(summary.val_loss.has_value());
+  EXPECT_LT(summary.steps, config.steps);
+  EXPECT_NEAR(summary.initial_loss, std::log(257), 0.5);
+  const RunSummary back = read_summary(folder_ / "run/summary.json");
+  EXPECT_EQ(back.cause, summary.cause);
+  const auto lines = lines_of(folder_ / "run/metrics.jsonl");
+  EXPECT_EQ(lines.back().at("status"), "diverged");
+  bool warned = false;
+  for (const Json& line : lines)
+    warned = warned || line.value("code", "") == "non_finite";
+  EXPECT_TRUE(warned);
+  EXPECT_TRUE(train(config, "run").repeated) << "a diverged run is a result";
+}
+
+TEST_F(TrainerTest, DumpWritesTheStartAndTheOrder) {
+  TrainRequest request;
+  request.out = folder_ / "run";
+  request.quiet = true;
+  request.dump = true;
+  (void)run_training(tiny_config(), request);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/initial.safetensors"));
+  // An int64 for each of 6 steps of 8 sequences, after the header.
+  EXPECT_GT(std::filesystem::file_size(folder_ / "run/windows.safetensors"),
+            6U * 8U * 8U);
+}
+
+TEST_F(TrainerTest, TooManyHeldOutWindowsAreRefusedBeforeTheRun) {
+  RunConfig config = tiny_config();
+  config.eval_windows = 1'000'000;
+  testing::expect_error(ErrorKind::kInvalidArgument,
+                        {"eval.windows", "1000000", "reporting"},
+                        [&] { (void)train(config, "run"); });
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(TrainerTest, DryRunWritesNothing) {
+  const Json plan = dry_run(tiny_config());
+  EXPECT_EQ(plan.at("tokens"), 6 * 8 * 16);
+  EXPECT_EQ(plan.at("steps"), 6);
+  // Two blocks of q, k, v, o (16 x 16) and three feed-forward matrices.
+  EXPECT_EQ(plan.at("parameters").at("hidden"),
+            2 * (4 * 16 * 16 + 3 * 16 * 24));
+  EXPECT_EQ(plan.at("config").at("model").at("vocabulary"), 257);
+  EXPECT_EQ(plan.at("identity"), train(tiny_config(), "run").summary.identity);
+}
+
+TEST(Summary, ComesBackFromItsFileWithNonFiniteNumbers) {
+  const testing::TemporaryFolder folder;
+  RunSummary s;
+  s.status = "diverged";
+  s.cause = "the loss is \"nan\"\n";
+  s.identity = "abc";
+  s.steps = 7;
+  s.tokens = 896;
+  s.flops = 1e18;
+  s.initial_loss = kNan;
+  s.val_loss = kInfinity;
+  s.bits_per_byte = -kInfinity;
+  s.split = "selection";
+  s.held_out_tokens = 3;
+  s.train_tokens = 5;
+  s.parameters = 11;
+  s.hidden_parameters = 10;
+  s.clipped_share = 0.1;
+  s.train_seconds = 1.0 / 3;
+  s.eval_seconds = 2;
+  s.peak_memory_bytes = 1e9;
+  s.step_seconds = {0.1, 0.2, 0.3, 0.4};
+  s.weights_sha256 = "def";
+  write_summary(folder / "summary.json", s);
+  const RunSummary back = read_summary(folder / "summary.json");
+  EXPECT_EQ(back.status, s.status);
+  EXPECT_EQ(back.cause, s.cause);
+  EXPECT_EQ(back.identity, s.identity);
+  EXPECT_EQ(back.steps, s.steps);
+  EXPECT_EQ(back.tokens, s.tokens);
+  EXPECT_EQ(back.flops, s.flops);
+  EXPECT_TRUE(std::isnan(back.initial_loss));
+  EXPECT_EQ(back.val_loss, s.val_loss);
+  EXPECT_EQ(back.bits_per_byte, s.bits_per_byte);
+  EXPECT_FALSE(back.standard_error.has_value());
+  EXPECT_EQ(back.split, s.split);
+  EXPECT_EQ(back.held_out_tokens, s.held_out_tokens);
+  EXPECT_EQ(back.train_tokens, s.train_tokens);
+  EXPECT_EQ(back.parameters, s.parameters);
+  EXPECT_EQ(back.hidden_parameters, s.hidden_parameters);
+  EXPECT_EQ(back.clipped_share, s.clipped_share);
+  EXPECT_EQ(back.train_seconds, s.train_seconds);
+  EXPECT_EQ(back.eval_seconds, s.eval_seconds);
+  EXPECT_EQ(back.peak_memory_bytes, s.peak_memory_bytes);
+  EXPECT_EQ(back.step_seconds.forward, 0.1);
+  EXPECT_EQ(back.step_seconds.backward, 0.2);
+  EXPECT_EQ(back.step_seconds.optimizer, 0.3);
+  EXPECT_EQ(back.step_seconds.other, 0.4);
+  EXPECT_EQ(back.weights_sha256, s.weights_sha256);
+}
+
+TEST(Summary, DamageIsNamed) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder / "summary.json";
+  write_summary(path, RunSummary{});
+  Json json = formats::read_json(path);
+  for (const std::string& key : keys_of(json)) {
+    Json without = json;
+    without.erase(key);
+    formats::write_json(path, without);
+    testing::expect_error(ErrorKind::kCorruptData, {"summary.json", key},
+                          [&] { (void)read_summary(path); });
+  }
+  json["flops"] = "many";
+  formats::write_json(path, json);
+  testing::expect_error(ErrorKind::kCorruptData, {"flops"},
+                        [&] { (void)read_summary(path); });
+  json["schema"] = 2;
+  formats::write_json(path, json);
+  testing::expect_error(ErrorKind::kUnsupported, {"summary.json", "schema 2"},
+                        [&] { (void)read_summary(path); });
+  testing::expect_error(ErrorKind::kIo, {"missing.json"},
+                        [&] { (void)read_summary(folder / "missing.json"); });
+}
+
+// A process that holds a run folder's lock; only system calls after fork().
+class Holder {
+ public:
+  explicit Holder(const std::filesystem::path& folder) {
+    std::filesystem::create_directories(folder);
+    const std::string name = (folder / ".lock").string();
+    int ready[2];
+    if (::pipe(ready) != 0) ADD_FAILURE() << "no pipe";
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      const int lock = ::open(name.c_str(), O_RDWR | O_CREAT, 0644);
+      if (::flock(lock, LOCK_EX) != 0 || ::write(ready[1], "x", 1) != 1)
+        ::_exit(1);
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+  }
+  ~Holder() { end(); }
+  Holder(const Holder&) = delete;
+  Holder& operator=(const Holder&) = delete;
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+TEST(RunFolder, IsRefusedWhileAnotherProcessTrainsThere) {
+  const testing::TemporaryFolder folder;
+  const Holder holder(folder / "run");
+  testing::expect_error(ErrorKind::kIo,
+                        {(folder / "run").string(), "another process", "--out"},
+                        [&] { const RunFolder second(folder / "run"); });
+}
+
+TEST(RunFolder, WaitsForAProcessThatIsAboutToEnd) {
+  const testing::TemporaryFolder folder;
+  Holder holder(folder / "run");
+  std::thread ender([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    holder.end();
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  const RunFolder second(folder / "run");
+  EXPECT_GE(std::chrono::steady_clock::now() - begin,
+            std::chrono::milliseconds(200));
+  ender.join();
+}
+
+class EarlierRunTest : public ::testing::Test {
+ protected:
+  EarlierRunTest() : path_(folder_ / "run") {
+    for (const char* name : {"summary.json", "model.safetensors",
+                             "metrics.jsonl", "config.toml"}) {
+      testing::write(path_ / name, "old");
+    }
+    resolve(config_);
+  }
+
+  testing::TemporaryFolder folder_;
+  std::filesystem::path path_;
+  RunConfig config_ = tiny_config();
+};
+
+TEST_F(EarlierRunTest, IsOutOfTheWayOnceANewOneBegins) {
+  RunFolder run(path_);
+  run.begin(config_, {});
+  EXPECT_FALSE(std::filesystem::exists(run.summary_path()));
+  EXPECT_FALSE(std::filesystem::exists(run.weights_path()));
+  EXPECT_EQ(core::read_file(path_ / "metrics.jsonl"), "");
+  EXPECT_FALSE(run.earlier().has_value());
+}
+
+TEST_F(EarlierRunTest, ComesBackWhenTheNewOneLeavesNoSummary) {
+  {
+    RunFolder run(path_);
+    run.begin(config_, {});
+    run.metric({{"t", "start"}});
+  }
+  for (const char* name :
+       {"summary.json", "model.safetensors", "metrics.jsonl", "config.toml"}) {
+    EXPECT_EQ(core::read_file(path_ / name), "old") << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_ / "replaced"));
+}
+
+TEST_F(EarlierRunTest, SurvivesAKilledAttempt) {
+  // What a kill leaves: the earlier run aside, a few new files, no summary.
+  std::filesystem::create_directories(path_ / "replaced");
+  for (const char* name : {"summary.json", "model.safetensors"}) {
+    std::filesystem::rename(path_ / name, path_ / "replaced" / name);
+  }
+  {
+    RunFolder(path_).begin(config_, {});
+  }
+  EXPECT_EQ(core::read_file(path_ / "summary.json"), "old");
+  EXPECT_EQ(core::read_file(path_ / "model.safetensors"), "old");
+}
+
+TEST_F(EarlierRunTest, IsDroppedWhenTheNewOneIsWhole) {
+  {
+    RunFolder run(path_);
+    run.begin(config_, {});
+    write_summary(run.summary_path(), RunSummary{});
+  }
+  EXPECT_NE(core::read_file(path_ / "summary.json"), "old");
+  EXPECT_FALSE(std::filesystem::exists(path_ / "replaced"));
+  EXPECT_FALSE(std::filesystem::exists(path_ / "model.safetensors"));
+}
+
+}  // namespace
+}  // namespace muonlab::train
