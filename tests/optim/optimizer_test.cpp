@@ -201,6 +201,55 @@ TEST(Optimizer, RefusesAParameterThatThePlanDoesNotKnow) {
   EXPECT_TRUE(stranger.eq(1).all().item<bool>());
 }
 
+TEST(Optimizer, RefusesAParameterThatIsInTheGroupsTwice) {
+  Small model;
+  Optimizer optimizer(route(model.module, muonw()));
+  auto& groups = optimizer.param_groups();
+  groups[1].params().push_back(groups[0].params()[0]);
+  expect_refused_step(model, optimizer, {"twice"});
+}
+
+TEST(Optimizer, RefusesAMatrixRuleForParametersRoutedWithoutMatrices) {
+  Small model;
+  Optimizer optimizer(route(model.module, muonw()));
+  optimizer.param_groups()[1].set_options(
+      std::make_unique<GroupOptions>(muon()));
+  expect_refused_step(model, optimizer, {"matrix rule", "route the model"});
+}
+
+// A conv kernel that is tall when flattened, in both memory layouts: the layout
+// must change nothing, not even after a state was loaded in the other one.
+TEST(Optimizer, UpdatesAreTheSameInEveryMemoryLayout) {
+  const auto run = [](bool channels_last, const GroupOptions& options) {
+    torch::manual_seed(7);
+    torch::nn::Conv2d conv(torch::nn::Conv2dOptions(2, 40, 3).bias(false));
+    const auto layout = channels_last ? torch::MemoryFormat::ChannelsLast
+                                      : torch::MemoryFormat::Contiguous;
+    conv->weight.set_data(conv->weight.detach().contiguous(layout));
+    Optimizer optimizer(route(*conv, options));
+    for (int step = 0; step < 3; ++step) {
+      // The gradient always comes in C order.
+      set_gradient(conv->weight, torch::randn({40, 2, 3, 3}));
+      optimizer.step();
+      if (step == 1) {
+        std::stringstream buffer;
+        torch::serialize::OutputArchive out;
+        optimizer.save(out);
+        out.save_to(buffer);
+        torch::serialize::InputArchive in;
+        in.load_from(buffer);
+        optimizer.load(in);
+      }
+    }
+    return conv->weight.detach().contiguous();
+  };
+  // Conv kernels take the hidden rule, which AdamW may be as well.
+  for (const GroupOptions& options : {muon(), adamw()}) {
+    EXPECT_TRUE(run(false, options).allclose(run(true, options), 1e-5, 1e-6));
+    EXPECT_FALSE(run(true, options).eq(0).any().item<bool>());
+  }
+}
+
 TEST(Optimizer, RefusesOptionsOutsideTheirRangeAtConstruction) {
   Small model;
   const Plan good = route(model.module, muonw());
