@@ -11,9 +11,12 @@ namespace muonlab::nn {
 
 namespace {
 
+// Keeps every product of sizes inside 64 bits.
+constexpr std::int64_t kLargest = std::int64_t{1} << 20;
+
 void check_positive(std::int64_t value, const char* field) {
-  MUONLAB_CHECK(value >= 1, "model.", field, ": got ", value,
-                ", expected 1 or more");
+  MUONLAB_CHECK(value >= 1 && value <= kLargest, "model.", field, ": got ",
+                value, ", expected 1 to ", kLargest);
 }
 
 void check_std(double value, const char* field) {

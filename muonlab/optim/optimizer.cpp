@@ -57,8 +57,8 @@ std::vector<std::vector<std::size_t>> Optimizer::members() const {
       MUONLAB_CHECK(found != known_.end(), "Optimizer: group ", g,
                     ": a parameter of shape ", parameter.sizes(),
                     " is not in the routing plan; route the model again");
-      MUONLAB_CHECK(seen.insert(found->second).second,
-                    "Optimizer: parameter '", plan_.routes[found->second].name,
+      MUONLAB_CHECK(seen.insert(found->second).second, "Optimizer: parameter '",
+                    plan_.routes[found->second].name,
                     "' is in the groups twice");
       routes.push_back(found->second);
     }

@@ -48,7 +48,15 @@ std::optional<Found> from_type(const torch::nn::Module& module,
         local == "bias" ? Role::kBias : role, {}, concat(type, " ", local)};
   };
   if (!weight && local != "bias") return std::nullopt;
-  if (is_any<LinearImpl>(module)) return found(Role::kMatrix, "Linear");
+  if (is_any<LinearImpl>(module)) {
+    // Nothing in the tree tells an output layer from a hidden one.
+    return Found{weight ? Role::kMatrix : Role::kBias,
+                 {},
+                 weight
+                     ? "Linear weight, taken as hidden; name an output layer "
+                       "by a RoleOverride"
+                     : "Linear bias"};
+  }
   if (is_any<Conv1dImpl, Conv2dImpl, Conv3dImpl>(module)) {
     return found(Role::kConvKernel, "Conv");
   }
@@ -161,6 +169,11 @@ Plan route(const torch::nn::Module& model, const RouteOptions& options) {
                 .why = role->second.why};
     if (std::holds_alternative<MatrixRule>(
             plan.group_of(route).options.update())) {
+      const auto type = parameter.scalar_type();
+      MUONLAB_CHECK(type == at::kFloat || type == at::kDouble,
+                    "route: parameter '", name, "': got dtype ",
+                    parameter.dtype().name(),
+                    ", matrix rules take float32 or float64");
       route.matrices =
           logical_matrices(parameter.sizes(), role->second.blocks,
                            concat("route: parameter '", name, "'"));

@@ -28,9 +28,9 @@ struct RouteOptions {
 
 /// Finds each parameter's role, in this order: an override; what its module
 /// declares (DeclaresRoles); the type of a LibTorch module (Linear weight:
-/// matrix, Conv: kernel, Embedding: embedding, LayerNorm, GroupNorm, BatchNorm
-/// weight: gain, their biases: bias). Tied parameters are routed once, under
-/// their first name.
+/// matrix; an output layer must be named by an override, Conv: kernel,
+/// Embedding: embedding, LayerNorm, GroupNorm, BatchNorm weight: gain, their
+/// biases: bias). Tied parameters are routed once, under their first name.
 ///
 /// Throws Error(kInvalidArgument): a parameter whose role is unknown, an
 /// override that matches nothing, two overrides that disagree, a complex or

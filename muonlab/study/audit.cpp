@@ -25,8 +25,7 @@ void check_progress(const Results& results, const ComparisonTable& table,
       {Concern::kUncertain,
        "The study is incomplete: " +
            core::grouped(detail::ended_cells(results)) + " of " +
-           count_text(static_cast<std::int64_t>(results.cells.size()),
-                      "planned run") +
+           count_text(detail::planned_cells(results), "planned run") +
            " have ended. Numbers may still change."});
 }
 
@@ -116,6 +115,15 @@ void check_selection_bias(const Results& results, Findings& findings) {
              ") and the other, reporting half, so the choice does not flatter "
              "them."});
   }
+}
+
+void check_schedule(const Results& results, Findings& findings) {
+  if (!(results.setup.last_rate_share > 0)) return;
+  findings.push_back(
+      {Concern::kUncertain,
+       "Runs end at " + core::fixed(100 * results.setup.last_rate_share, 0) +
+           " % of the peak rate instead of decaying to zero: losses before "
+           "the end of a decay compare badly between optimizers."});
 }
 
 std::size_t fewest_seeds(const ComparisonTable& table) {
@@ -317,6 +325,7 @@ std::vector<Finding> audit(const Results& results,
   check_selection_noise(results, table, findings);
   check_data(results, findings);
   note_scope(results, findings);
+  check_schedule(results, findings);
   note_timing(results, findings);
   std::stable_sort(
       findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {

@@ -53,20 +53,29 @@ std::string model_line(const nn::ModelConfig& m, std::int64_t parameters) {
                 core::grouped(parameters), " parameters");
 }
 
+std::string schedule_line(const train::RunConfig& c) {
+  std::string line = concat("schedule: ", c.schedule_shape, ", warm-up ",
+                            core::fixed(100 * c.schedule_warmup, 0), " %");
+  if (c.schedule_shape == "trapezoid") {
+    line += concat(", decay over the last ",
+                   core::fixed(100 * c.schedule_decay, 0), " %");
+  }
+  if (c.schedule_shape == "constant") return line;
+  return concat(line, ", floor ", core::shortest(c.schedule_floor));
+}
+
 std::vector<std::string> shared_settings(const train::RunConfig& c) {
   return {
       concat("batch: ", c.batch, " sequences of ", c.model.context, " tokens"),
-      concat("schedule: ", c.schedule_shape, ", warm-up ",
-             core::fixed(100 * c.schedule_warmup, 0),
-             " %, decay over the last ", core::fixed(100 * c.schedule_decay, 0),
-             " %, floor ", core::shortest(c.schedule_floor)),
-      concat("gradient clipping at ", core::shortest(c.clip)),
+      schedule_line(c),
+      c.clip > 0 ? "gradient clipping at " + core::shortest(c.clip)
+                 : std::string("no gradient clipping"),
       concat("weight decay ",
              c.optim.weight_decay ? core::shortest(*c.optim.weight_decay)
                                   : std::string("of each rule"),
              " on hidden matrices, ",
              core::shortest(c.optim.auxiliary_weight_decay), " elsewhere"),
-      "momenta, betas and epsilons",
+      "the rules' momenta, betas and epsilons",
       concat("initial weights: matrices ", core::shortest(c.model.init_gain),
              "/sqrt(fan_in), output projections ",
              core::shortest(c.model.init_output_gain), ", embedding ",
@@ -152,6 +161,8 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
                   std::to_string(plan.jobs) + " runs side by side";
   setup.versions = train::version_line();
   setup.steps = config.steps;
+  setup.last_rate_share =
+      config.schedule_shape == "constant" ? 1 : config.schedule_floor;
   setup.tokens_per_step = config.batch * config.model.context;
   setup.train_tokens = info.split(data::Split::kTrain).n_tokens;
   setup.held_out_tokens = config.eval_windows * config.model.context;

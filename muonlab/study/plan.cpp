@@ -1,6 +1,7 @@
 #include "muonlab/study/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "muonlab/core/error.h"
@@ -68,6 +69,24 @@ void flatten(const Json& value, const std::string& prefix,
   }
 }
 
+// Keys that a study decides itself, each with what decides it.
+void refuse_decided(const std::string& key, const std::string& where) {
+  static const std::map<std::string, std::string> kDecided = {
+      {"optim.rule", "each arm's 'rule'"},
+      {"optim.lr", "the arms' grids"},
+      {"optim.auxiliary.lr", "the arms' grids"},
+      {"train.seed", "study.search_seed and study.final_seeds"},
+      {"train.threads",
+       "one thread for each cell; study.jobs runs cells side "
+       "by side"},
+      {"eval.split", "selection for the search, reporting for final seeds"},
+      {"eval.every", "study.final_eval_every"}};
+  const auto found = kDecided.find(key);
+  if (found == kDecided.end()) return;
+  wrong(where, concat("'", key, "' has no effect in a study; it is decided by ",
+                      found->second));
+}
+
 ArmPlan read_arm(const Json& table, const std::string& where) {
   static const std::vector<std::string> kKeys = {
       "name", "rule", "description", "hidden", "auxiliary", "joint", "set"};
@@ -87,6 +106,15 @@ ArmPlan read_arm(const Json& table, const std::string& where) {
       arm.joint = rates_of(value, where, key);
     } else if (key == "set" && value.is_object()) {
       flatten(value, "", arm.settings);
+      for (const auto& [setting, ignored] : arm.settings) {
+        refuse_decided(setting, where);
+        if (setting.rfind("optim.", 0) != 0) {
+          wrong(where,
+                concat("'set': got '", setting,
+                       "', expected keys of [optim]: arms differ in the "
+                       "optimizer alone, or nothing could be concluded"));
+        }
+      }
     } else {
       wrong(where, concat("unknown key '", key, "' of an arm",
                           core::suggestion(key, kKeys)));
@@ -151,9 +179,14 @@ void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
 
 void check(const StudyPlan& plan) {
   const std::string where = plan.path.string();
-  if (plan.name.empty() || plan.name.find_first_of("/ ") != std::string::npos) {
-    wrong(where, concat("study.name: got '", plan.name,
-                        "', expected a word without '/' or blanks"));
+  if (plan.name.empty() || plan.name.front() == '.' ||
+      plan.name.find_first_of("/ ") != std::string::npos) {
+    wrong(
+        where,
+        concat(
+            "study.name: got '", plan.name,
+            "', expected a word without '/' or blanks that does not begin with "
+            "a dot"));
   }
   std::set<std::string> names;
   for (const ArmPlan& arm : plan.arms) {
@@ -183,10 +216,21 @@ StudyPlan read_plan(const std::filesystem::path& path,
                     const std::vector<std::string>& overrides) {
   StudyPlan plan;
   plan.path = path;
-  bool any = false;
-  for (const train::TomlFile::Entry& entry : train::read_toml(path).entries) {
-    if (entry.key.rfind(kPrefix, 0) != 0) continue;
-    any = true;
+  const std::vector<train::TomlFile::Entry> entries =
+      train::read_toml(path).entries;
+  const bool any = std::any_of(
+      entries.begin(), entries.end(),
+      [](const auto& entry) { return entry.key.rfind(kPrefix, 0) == 0; });
+  if (!any) {
+    throw Error(ErrorKind::kInvalidArgument,
+                concat(path.string(), ": has no [study] section"),
+                "this is a run's configuration: use `muonlab train`");
+  }
+  for (const train::TomlFile::Entry& entry : entries) {
+    if (entry.key.rfind(kPrefix, 0) != 0) {
+      refuse_decided(entry.key, concat(path.string(), ":", entry.line));
+      continue;
+    }
     if (entry.key == "study.arms" && entry.value.is_array()) {
       for (std::size_t i = 0; i < entry.value.size(); ++i) {
         plan.arms.push_back(read_arm(
@@ -197,14 +241,10 @@ StudyPlan read_plan(const std::filesystem::path& path,
     set_study_key(plan, entry.key, entry.value,
                   concat(path.string(), ":", entry.line));
   }
-  if (!any) {
-    throw Error(ErrorKind::kInvalidArgument,
-                concat(path.string(), ": has no [study] section"),
-                "this is a run's configuration: use `muonlab train`");
-  }
   std::vector<std::string> run_overrides;
   for (const std::string& text : overrides) {
     if (text.rfind(kPrefix, 0) != 0) {
+      refuse_decided(text.substr(0, text.find('=')), "--set");
       run_overrides.push_back(text);
       continue;
     }
@@ -225,6 +265,15 @@ StudyPlan read_plan(const std::filesystem::path& path,
     train::resolve(config);
   }
   return plan;
+}
+
+std::size_t planned_cells(const StudyPlan& plan) {
+  std::size_t cells = 0;
+  for (const ArmPlan& arm : plan.arms) {
+    cells += arm.planned_trials() + static_cast<std::size_t>(plan.extensions) +
+             plan.final_seeds.size() + (plan.timing_steps > 0 ? 1 : 0);
+  }
+  return cells;
 }
 
 train::RunConfig cell_config(const StudyPlan& plan, const ArmPlan& arm,

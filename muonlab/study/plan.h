@@ -22,7 +22,7 @@ struct ArmPlan {
   std::vector<double>
       auxiliary;  ///< the first is held while `hidden` is searched
   std::vector<double> joint;
-  /// Further settings of this arm, as dotted configuration keys.
+  /// Further settings of this arm, as dotted keys of [optim].
   std::vector<std::pair<std::string, formats::Json>> settings;
 
   [[nodiscard]] bool is_joint() const { return !joint.empty(); }
@@ -55,6 +55,9 @@ struct StudyPlan {
 [[nodiscard]] StudyPlan read_plan(
     const std::filesystem::path& path,
     const std::vector<std::string>& overrides = {});
+
+/// Search trials (extensions included), final and timing runs of all arms.
+[[nodiscard]] std::size_t planned_cells(const StudyPlan& plan);
 
 /// The rates of one trial.
 struct Rates {

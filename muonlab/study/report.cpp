@@ -39,6 +39,9 @@ ReportFiles write_report(const Results& results,
       detail::build_document(results, table, drawings);
 
   const std::filesystem::path plots = folder / "plots";
+  // Figures of an earlier report that this one lacks would be read as its own.
+  std::error_code ignored;
+  std::filesystem::remove_all(plots, ignored);
   core::make_folder(plots);
   ReportFiles files;
   files.csv = folder / "results.csv";

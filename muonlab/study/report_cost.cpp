@@ -101,8 +101,9 @@ Section cost_section(const Results& results) {
       "largest of the arm's runs. Clipped steps and wall time (training "
       "only): means over final runs, which may have shared the machine.";
   if (results.setup.wall_seconds > 0) {
-    text += " The whole study took " +
-            core::duration(results.setup.wall_seconds) + ".";
+    text += " The training times of all runs add up to " +
+            core::duration(results.setup.wall_seconds) +
+            "; runs go side by side, and evaluations come on top.";
   }
   section.blocks.emplace_back(Paragraph{text});
   return section;

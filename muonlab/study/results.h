@@ -95,7 +95,9 @@ struct Setup {
   std::int64_t held_out_tokens = 0;  ///< predicted in each evaluation
   std::vector<std::uint64_t> search_seeds;
   std::vector<std::uint64_t> final_seeds;
-  double wall_seconds = 0;             ///< of all cells, as run
+  double wall_seconds = 0;         ///< sum of the runs' training times
+  std::int64_t planned_cells = 0;  ///< all runs of the plan; 0: not known
+  double last_rate_share = 0;  ///< of the peak rate, where the schedule ends
   std::vector<std::string> not_tuned;  ///< what every arm shares, untuned
 };
 

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 
 #include "muonlab/core/error.h"
+#include "muonlab/core/file_lock.h"
 #include "muonlab/core/files.h"
 #include "muonlab/core/text.h"
 #include "muonlab/study/collect.h"
@@ -25,6 +27,7 @@ namespace muonlab::study {
 namespace {
 
 constexpr auto kPollPause = std::chrono::milliseconds(30);
+constexpr auto kPatience = std::chrono::seconds(2);
 constexpr int kDivergedExit = 5;
 constexpr const char* kAlreadyDone = "already done";
 
@@ -42,12 +45,12 @@ std::string prepare_command(const StudyPlan& plan,
                             const data::DatasetInfo& info) {
   const std::string rule = info.split_rule;
   const std::string held_out = rule.substr(rule.rfind('=') + 1);
-  return concat("muonlab data prepare data/", info.corpus_name, " --out ",
-                plan.base.data_path, " --tokenizer ", info.tokenizer_kind,
-                info.tokenizer_kind == "bpe"
-                    ? concat(" --vocabulary ", info.vocabulary)
-                    : std::string(),
-                " --held-out ", held_out);
+  return concat(
+      "muonlab data prepare <folder of '", info.corpus_name, "'> --out ",
+      plan.base.data_path, " --tokenizer ", info.tokenizer_kind,
+      info.tokenizer_kind == "bpe" ? concat(" --vocabulary ", info.vocabulary)
+                                   : std::string(),
+      " --held-out ", held_out);
 }
 
 class Scheduler {
@@ -64,6 +67,7 @@ class Scheduler {
     }
     dataset_hash_ = dataset.hash();
     vocabulary_ = dataset.info().vocabulary;
+    windows_ = first.eval_windows;
     results_.setup = describe_setup(plan, first, dataset);
     results_.setup.command = options.command;
     results_.commands = {"scripts/setup", prepare_command(plan, dataset.info()),
@@ -96,11 +100,8 @@ class Scheduler {
 
  private:
   void count_planned() {
-    for (const ArmPlan& arm : plan_.arms) {
-      planned_ += arm.planned_trials() +
-                  static_cast<std::size_t>(plan_.extensions) +
-                  plan_.final_seeds.size() + (plan_.timing_steps > 0 ? 1 : 0);
-    }
+    planned_ = planned_cells(plan_);
+    results_.setup.planned_cells = static_cast<std::int64_t>(planned_);
   }
 
   void ask(std::size_t arm) {
@@ -134,6 +135,7 @@ class Scheduler {
             .config = cell_config(plan_, plan_.arms[arm], phase, seed, rates)};
     train::resolve(job.config);
     job.config.model.vocabulary = vocabulary_;
+    if (job.config.eval_windows == 0) job.config.eval_windows = windows_;
     job.identity = train::run_identity(job.config, dataset_hash_);
     Cell cell;
     cell.id = concat(plan_.arms[arm].name, "-", job.identity.substr(0, 8), "-s",
@@ -296,6 +298,7 @@ class Scheduler {
   const StudyOptions& options_;
   std::string dataset_hash_;
   std::int64_t vocabulary_ = 0;
+  std::int64_t windows_ = 0;  // when the plan leaves them to the data
   Results results_;
   std::vector<ArmSearch> searches_;
   std::set<std::size_t> asked_final_;
@@ -310,9 +313,12 @@ class Scheduler {
 }  // namespace
 
 Results run_study(const StudyPlan& plan, const StudyOptions& options) {
+  std::optional<core::FileLock> lock;
   if (options.execute) {
     core::check_writable(options.runs / plan.name);
     core::check_writable(study_folder(plan, options));
+    lock.emplace(options.runs / plan.name, kPatience,
+                 "another process is running this study");
   }
   return Scheduler(plan, options).run();
 }

@@ -149,7 +149,7 @@ std::vector<std::string> remarks(const ComparisonTable& table,
 Verdict unfinished(const Results& results, const ComparisonTable& table) {
   const std::string progress =
       core::grouped(detail::ended_cells(results)) + " of " +
-      count_text(static_cast<std::int64_t>(results.cells.size()), "run");
+      count_text(detail::planned_cells(results), "run");
   Verdict verdict;
   verdict.sentence =
       "This study is not finished (" + progress +

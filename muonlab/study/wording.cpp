@@ -87,6 +87,11 @@ std::string count_text(std::int64_t count, const std::string& noun) {
   return core::grouped(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
+std::int64_t planned_cells(const Results& results) {
+  return std::max(results.setup.planned_cells,
+                  static_cast<std::int64_t>(results.cells.size()));
+}
+
 std::int64_t ended_cells(const Results& results) {
   return std::count_if(
       results.cells.begin(), results.cells.end(), [](const Cell& cell) {

@@ -37,6 +37,8 @@ inline constexpr const char* kNone = "–";
                                      const std::string& noun);
 /// Cells that are done or diverged.
 [[nodiscard]] std::int64_t ended_cells(const Results& results);
+/// Runs of the whole plan, those that are not listed yet included.
+[[nodiscard]] std::int64_t planned_cells(const Results& results);
 /// Tokens that one run trains on.
 [[nodiscard]] std::int64_t tokens_per_run(const Setup& setup);
 

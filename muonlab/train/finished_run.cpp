@@ -2,14 +2,29 @@
 
 #include <sstream>
 
+#include "muonlab/core/error.h"
 #include "muonlab/nn/language_model.h"
 #include "muonlab/optim/route.h"
 #include "muonlab/train/load_run.h"
 #include "muonlab/train/open_dataset.h"
+#include "muonlab/train/summary.h"
 
 namespace muonlab::train {
 
 namespace {
+
+// A dataset prepared anew under the same path would give numbers that look
+// right and are not the run's.
+void check_same_data(const std::filesystem::path& folder,
+                     const data::Dataset& dataset) {
+  const RunSummary summary = read_summary(folder / "summary.json");
+  if (summary.dataset == dataset.hash()) return;
+  throw Error(ErrorKind::kCorruptData,
+              concat(folder.string(), ": the run was made with dataset ",
+                     summary.dataset.substr(0, 8), ", its data.path now holds ",
+                     dataset.hash().substr(0, 8)),
+              "prepare the data as they were, or train again");
+}
 
 void load_final_weights(nn::LanguageModel& model,
                         const std::filesystem::path& folder) {
@@ -34,6 +49,7 @@ HeldOutLoss evaluate_run(const std::filesystem::path& folder,
   // "train" may be asked for here, though a run may not report on it.
   if (which == data::Split::kTrain) config.eval_split = "reporting";
   const data::Dataset dataset = open_dataset(config);
+  check_same_data(folder, dataset);
   nn::LanguageModel model(config.model);
   load_final_weights(model, folder);
   return evaluate(model, dataset, which, config.eval_windows);
@@ -44,6 +60,7 @@ std::string sample_run(const std::filesystem::path& folder,
                        const SampleOptions& options) {
   RunConfig config = read_run(folder);
   const data::Dataset dataset = open_dataset(config);
+  check_same_data(folder, dataset);
   nn::LanguageModel model(config.model);
   load_final_weights(model, folder);
   return sample(model, *dataset.tokenizer(), prompt, options);

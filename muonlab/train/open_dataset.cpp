@@ -2,9 +2,15 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "muonlab/core/error.h"
 
 namespace muonlab::train {
+
+namespace {
+constexpr std::int64_t kMostWindows = 1024;
+}
 
 data::Dataset open_dataset(RunConfig& config) {
   resolve(config);
@@ -16,6 +22,15 @@ data::Dataset open_dataset(RunConfig& config) {
                 " has ", vocabulary,
                 "; remove the key, or prepare the data with that size");
   nn::validate(config.model);
+  if (config.eval_windows == 0) {
+    // The same number for both halves, so that they compare.
+    const auto fit = [&](data::Split split) {
+      return (dataset.info().split(split).n_tokens - 1) / config.model.context;
+    };
+    config.eval_windows = std::max<std::int64_t>(
+        1, std::min({kMostWindows, fit(data::Split::kSelection),
+                     fit(data::Split::kReporting)}));
+  }
   if (config.threads > 0) {
     at::set_num_threads(static_cast<int>(config.threads));
   }

@@ -7,7 +7,8 @@
 namespace muonlab::train {
 
 /// Opens the configuration's dataset and completes the configuration: rule
-/// defaults, vocabulary, thread count (which is also set in LibTorch). Throws
+/// defaults, vocabulary, evaluation windows, thread count (which is also set in
+/// LibTorch). Throws
 /// Error(kInvalidArgument) when a vocabulary that is set is not the dataset's.
 [[nodiscard]] data::Dataset open_dataset(RunConfig& config);
 

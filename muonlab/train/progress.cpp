@@ -1,5 +1,6 @@
 #include "muonlab/train/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -42,6 +43,11 @@ void Progress::note(std::string_view line) {
 }
 
 void Progress::rewrite(std::string_view line) {
+  // A line that wraps could not be rewritten.
+  winsize size{};
+  if (::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
+    line = line.substr(0, size.ws_col - 1U);
+  }
   std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(line.size()),
                line.data());
   std::fflush(stderr);

@@ -1,5 +1,7 @@
 #include "muonlab/train/run_config.h"
 
+#include <torch/version.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,6 +9,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/hash.h"
 #include "muonlab/core/text.h"
+#include "muonlab/linalg/matmul.h"
 #include "muonlab/optim/presets.h"
 
 namespace muonlab::train {
@@ -174,7 +177,8 @@ Fields fields_of(RunConfig& c) {
   f.add("train.threads", &c.threads, "of LibTorch; 0: its own choice");
   f.add("train.log_every", &c.log_every, "steps between progress lines");
   f.add("eval.split", &c.eval_split, "held-out half: selection or reporting");
-  f.add("eval.windows", &c.eval_windows, "windows of `context` tokens");
+  f.add("eval.windows", &c.eval_windows,
+        "windows of `context` tokens; 0: all, at most 1024");
   f.add("eval.every", &c.eval_every, "steps; 0: at the end only");
   return f;
 }
@@ -202,7 +206,7 @@ void resolve(RunConfig& c) {
   check_at_least(c.seed, 0, "train.seed");
   check_at_least(c.threads, 0, "train.threads");
   check_at_least(c.log_every, 1, "train.log_every");
-  check_at_least(c.eval_windows, 1, "eval.windows");
+  check_at_least(c.eval_windows, 0, "eval.windows");
   check_at_least(c.eval_every, 0, "eval.every");
   check_share(c.schedule_warmup, "schedule.warmup");
   check_share(c.schedule_decay, "schedule.decay");
@@ -268,7 +272,9 @@ std::string run_identity(RunConfig config, const std::string& dataset_hash) {
   config.log_every = 1;
   const formats::Json identity = {{"config", fields_of(config).to_json()},
                                   {"dataset", dataset_hash},
-                                  {"numerics", kNumericsVersion}};
+                                  {"numerics", kNumericsVersion},
+                                  {"libtorch", TORCH_VERSION},
+                                  {"f32_products", linalg::matmul_backend()}};
   return core::sha256_hex(identity.dump());
 }
 

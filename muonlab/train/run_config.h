@@ -57,7 +57,8 @@ struct RunConfig {
   std::int64_t threads = 0;     ///< of LibTorch; 0: as it finds the machine
   std::int64_t log_every = 10;  ///< steps between progress lines
   std::string eval_split = "reporting";  ///< "selection" or "reporting"
-  std::int64_t eval_windows = 1024;      ///< of `context` tokens
+  std::int64_t eval_windows = 1024;      ///< of `context` tokens; 0: all,
+                                         ///< at most 1,024
   std::int64_t eval_every = 0;           ///< steps; 0: at the end only
 };
 
@@ -81,8 +82,8 @@ void resolve(RunConfig& config);
 [[nodiscard]] optim::Schedule schedule_of(const RunConfig& config);
 
 /// SHA-256 of everything that decides the numbers of a run: the resolved
-/// configuration (thread count included), the dataset's hash, the version of
-/// the numerics.
+/// configuration (thread count included), the dataset's hash, the versions of
+/// LibTorch and of our numerics, the road that float products take.
 [[nodiscard]] std::string run_identity(RunConfig config,
                                        const std::string& dataset_hash);
 

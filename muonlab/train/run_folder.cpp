@@ -1,14 +1,8 @@
 #include "muonlab/train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <system_error>
-#include <thread>
 
 #include "muonlab/core/error.h"
 #include "muonlab/train/environment.h"
@@ -18,13 +12,18 @@ namespace muonlab::train {
 namespace {
 
 // A killed study's cells end by themselves after their step; wait for that.
-constexpr int kLockTries = 100;
-constexpr auto kLockPause = std::chrono::milliseconds(100);
+constexpr auto kPatience = std::chrono::seconds(10);
 
 // The summary says that a run is whole, so it comes last.
-constexpr std::array kFiles = {
-    "config.toml", "config.json",       "env.json",    "metrics.jsonl",
-    "log.txt",     "model.safetensors", "summary.json"};
+constexpr std::array kFiles = {"config.toml",
+                               "config.json",
+                               "env.json",
+                               "metrics.jsonl",
+                               "log.txt",
+                               "model.safetensors",
+                               "initial.safetensors",
+                               "windows.safetensors",
+                               "summary.json"};
 
 // By rename, which needs no space. A file that is not there is passed over.
 void move_file(const std::filesystem::path& from,
@@ -33,34 +32,60 @@ void move_file(const std::filesystem::path& from,
   std::filesystem::rename(from / name, to / name, ignored);
 }
 
+// A folder that no run has touched must be empty: "--out ." would otherwise
+// write over a user's own config.toml.
+void refuse_foreign(const std::filesystem::path& path) {
+  std::error_code ignored;
+  bool any = false;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+    const std::string name = entry.path().filename().string();
+    // .lock and summary.json are a run's, cell.toml and output.txt a study's.
+    if (name == ".lock" || name == "summary.json" || name == "cell.toml" ||
+        name == "replaced") {
+      return;
+    }
+    any = true;
+  }
+  MUONLAB_CHECK(!any, path.string(),
+                ": the folder has files that no run of muonlab wrote; choose "
+                "another with --out");
+}
+
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
+  core::make_folder(path_);
+  refuse_foreign(path_);
   core::check_writable(path_);
-  const auto name = path_ / ".lock";
-  lock_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) throw_io_error(name, "cannot create", errno);
-  for (int i = 0; ::flock(lock_, LOCK_EX | LOCK_NB) != 0; ++i) {
-    if (errno == EWOULDBLOCK && i < kLockTries) {
-      std::this_thread::sleep_for(kLockPause);
-      continue;
-    }
-    ::close(lock_);
-    throw Error(ErrorKind::kIo,
-                concat(path_.string(), ": another process is training there"),
-                "wait for it, or choose another folder with --out");
-  }
+  lock_ = std::make_unique<core::FileLock>(path_, kPatience,
+                                           "another process is training there");
+  settle();  // what a killed process left
 }
 
 RunFolder::~RunFolder() {
+  if (begun_) settle();
+}
+
+// An earlier run that was put aside goes once the new one is whole, and comes
+// back otherwise.
+void RunFolder::settle() {
   std::error_code ignored;
-  if (begun_ && std::filesystem::exists(aside(), ignored)) {
-    if (!std::filesystem::exists(summary_path(), ignored)) {
-      for (const char* name : kFiles) move_file(aside(), path_, name);
+  if (!std::filesystem::exists(aside(), ignored)) return;
+  const auto status = [](const std::filesystem::path& summary) {
+    try {
+      return read_summary(summary).status;
+    } catch (const Error&) {
+      return std::string("none");
     }
-    std::filesystem::remove_all(aside(), ignored);
+  };
+  const std::string now = status(summary_path());
+  const std::string before = status(aside() / "summary.json");
+  const bool whole = now == "done" || now == "diverged";
+  const bool newer = now == "interrupted" && before == "interrupted";
+  if (!whole && !newer) {
+    for (const char* name : kFiles) move_file(aside(), path_, name);
   }
-  ::close(lock_);
+  std::filesystem::remove_all(aside(), ignored);
 }
 
 std::optional<RunSummary> RunFolder::earlier() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "muonlab/core/file_lock.h"
 #include "muonlab/core/files.h"
 #include "muonlab/formats/json.h"
 #include "muonlab/train/run_config.h"
@@ -47,12 +48,13 @@ class RunFolder {
   }
 
  private:
+  void settle();
   [[nodiscard]] std::filesystem::path aside() const {
     return path_ / "replaced";
   }
 
   std::filesystem::path path_;
-  int lock_ = -1;
+  std::unique_ptr<core::FileLock> lock_;
   bool begun_ = false;
   std::unique_ptr<core::LineLog> metrics_;
   std::unique_ptr<core::LineLog> log_;

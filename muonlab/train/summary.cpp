@@ -30,6 +30,7 @@ void write_summary(const std::filesystem::path& path, const RunSummary& s) {
                        {"status", s.status},
                        {"cause", s.cause},
                        {"identity", s.identity},
+                       {"dataset", s.dataset},
                        {"steps", s.steps},
                        {"tokens", s.tokens},
                        {"flops", json_number(s.flops)},
@@ -69,6 +70,7 @@ RunSummary read_summary(const std::filesystem::path& path) {
     s.status = json.at("status");
     s.cause = json.at("cause");
     s.identity = json.at("identity");
+    s.dataset = json.at("dataset");
     s.steps = json.at("steps");
     s.tokens = json.at("tokens");
     s.flops = number(json, "flops");

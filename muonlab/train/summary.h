@@ -20,6 +20,7 @@ struct RunSummary {
   std::string status;       ///< "done", "diverged" or "interrupted"
   std::string cause;        ///< why it diverged; else empty
   std::string identity;     ///< run_identity() of the run
+  std::string dataset;      ///< hash of the dataset
   std::int64_t steps = 0;   ///< done
   std::int64_t tokens = 0;  ///< trained on
   double flops = 0;

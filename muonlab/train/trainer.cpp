@@ -56,6 +56,7 @@ class Run {
                   [this](std::string_view line) { folder_.log(line); }) {
     progress_.set_quiet(request.quiet);
     summary_.identity = std::move(identity);
+    summary_.dataset = dataset.hash();
     describe();
     if (request.dump) dump();
   }
@@ -296,13 +297,14 @@ TrainResult run_training(RunConfig config, const TrainRequest& request) {
                                        : request.out);
   const auto earlier =
       request.force ? std::optional<RunSummary>() : folder.earlier();
-  if (earlier && earlier->status != "interrupted") {
+  if (earlier &&
+      (earlier->status != "interrupted" || earlier->identity != identity)) {
     if (earlier->identity == identity) {
       return {.summary = *earlier, .folder = folder.path(), .repeated = true};
     }
     throw Error(ErrorKind::kInvalidArgument,
                 concat(folder.path().string(),
-                       ": holds a finished run of another configuration"),
+                       ": holds a run of another configuration"),
                 "choose another folder with --out, or replace it with --force");
   }
   folder.begin(config, request.argv);
@@ -312,6 +314,8 @@ TrainResult run_training(RunConfig config, const TrainRequest& request) {
 
 Json dry_run(RunConfig config) {
   const data::Dataset dataset = open_dataset(config);
+  check_windows(dataset.info(), split_from_name(config.eval_split),
+                config.model.context, config.eval_windows);
   const nn::LanguageModel model(config.model);
   const optim::Plan plan = optim::route(model, hidden_options(config.optim),
                                         auxiliary_options(config.optim));

@@ -1,6 +1,7 @@
 """What the verbs print, and the exit codes of bad input."""
 
 import json
+import subprocess
 
 import program
 from program import Case, summary
@@ -108,6 +109,30 @@ class ConfigurationTest(Case):
                           "study", "run", plan)
         self.expect_error(3, ["[study]", "muonlab train"], "study", "run",
                           self.config)
+
+    def test_a_plan_refuses_what_would_have_no_effect_or_spoil_it(self):
+        text = program.SMOKE.read_text()
+        plan = self.folder / "plan.toml"
+        plan.write_text(text)
+        for key in ("train.seed=7", "optim.lr=0.1", "train.threads=2",
+                    "eval.split=train", "optim.rule=muon"):
+            self.expect_error(3, ["--set", key.split("=")[0], "no effect"],
+                              "study", "plan", plan, "--set", key)
+        for setting in ("train.steps = 480", 'data.path = "x"'):
+            plan.write_text(text.replace(
+                'description = "Muon"\n',
+                'description = "Muon"\nset = { ' + setting + " }\n"))
+            self.expect_error(3, ["plan.toml:", setting.split()[0], "[optim]"],
+                              "study", "plan", plan)
+        plan.write_text(text.replace('name = "smoke"', 'name = ".."'))
+        self.expect_error(3, ["study.name", ".."], "study", "plan", plan)
+
+    def test_results_that_cannot_be_written_are_an_error(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([program.MUONLAB, "optim", "list"],
+                                  stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("stdout", done.stderr)
 
 
 class TrainTest(Case):

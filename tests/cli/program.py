@@ -27,7 +27,6 @@ hidden = 64
 [train]
 steps = 8
 batch = 4
-threads = 1
 [eval]
 windows = 16
 """

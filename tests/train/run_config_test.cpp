@@ -274,7 +274,7 @@ TEST(Resolve, RefusesValuesOutOfRangeByKeyAndValue) {
       {"train.threads=-2", "train.threads", "-2"},
       {"train.log_every=0", "train.log_every", "0"},
       {"eval.split=train", "eval.split", "train"},
-      {"eval.windows=0", "eval.windows", "0"},
+      {"eval.windows=-1", "eval.windows", "-1"},
       {"eval.every=-1", "eval.every", "-1"}};
   for (const auto& words : cases) {
     SCOPED_TRACE(words[0]);

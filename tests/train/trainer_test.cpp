@@ -113,12 +113,30 @@ TEST_F(TrainerTest, AnotherConfigurationNeedsForce) {
 }
 
 TEST_F(TrainerTest, AnInterruptedRunInTheFolderStartsAnew) {
+  RunSummary interrupted = train(tiny_config(), "run").summary;
+  interrupted.status = "interrupted";
+  write_summary(folder_ / "run/summary.json", interrupted);
+  const TrainResult again = train(tiny_config(), "run");
+  EXPECT_EQ(again.summary.status, "done");
+  EXPECT_FALSE(again.repeated);
+}
+
+TEST_F(TrainerTest, AnInterruptedRunOfAnotherConfigurationNeedsForce) {
   RunSummary interrupted;
   interrupted.status = "interrupted";
   interrupted.identity = "whatever";
   std::filesystem::create_directories(folder_ / "run");
   write_summary(folder_ / "run/summary.json", interrupted);
-  EXPECT_EQ(train(tiny_config(), "run").summary.status, "done");
+  testing::expect_error(ErrorKind::kInvalidArgument, {"another configuration"},
+                        [&] { (void)train(tiny_config(), "run"); });
+  EXPECT_EQ(train(tiny_config(), "run", true).summary.status, "done");
+}
+
+TEST_F(TrainerTest, AFolderWithForeignFilesIsRefusedAndLeftAsItIs) {
+  testing::write(folder_ / "run/config.toml", "mine");
+  testing::expect_error(ErrorKind::kInvalidArgument, {"no run of muonlab"},
+                        [&] { (void)train(tiny_config(), "run", true); });
+  EXPECT_EQ(core::read_file(folder_ / "run/config.toml"), "mine");
 }
 
 TEST_F(TrainerTest, ADamagedSummaryIsReportedAndForceReplacesIt) {
@@ -432,11 +450,29 @@ TEST_F(EarlierRunTest, SurvivesAKilledAttempt) {
   EXPECT_EQ(core::read_file(path_ / "model.safetensors"), "old");
 }
 
+TEST_F(EarlierRunTest, ComesBackWhenTheNewOneWasInterrupted) {
+  RunSummary summary;
+  summary.status = "done";
+  summary.identity = "old";
+  write_summary(path_ / "summary.json", summary);
+  {
+    RunFolder run(path_);
+    run.begin(config_, {});
+    summary.status = "interrupted";
+    summary.identity = "new";
+    write_summary(run.summary_path(), summary);
+  }
+  EXPECT_EQ(read_summary(path_ / "summary.json").identity, "old");
+  EXPECT_EQ(core::read_file(path_ / "model.safetensors"), "old");
+}
+
 TEST_F(EarlierRunTest, IsDroppedWhenTheNewOneIsWhole) {
   {
     RunFolder run(path_);
     run.begin(config_, {});
-    write_summary(run.summary_path(), RunSummary{});
+    RunSummary summary;
+    summary.status = "done";
+    write_summary(run.summary_path(), summary);
   }
   EXPECT_NE(core::read_file(path_ / "summary.json"), "old");
   EXPECT_FALSE(std::filesystem::exists(path_ / "replaced"));

@@ -13,6 +13,7 @@
 namespace {
 
 constexpr int kUsageExit = 2;
+constexpr int kFilesExit = 4;
 constexpr int kInternalExit = 70;
 
 int report(const std::string& message, const std::string& hint, int code) {
@@ -52,6 +53,11 @@ int run(int argc, char** argv) {
                   "what there is",
                   kUsageExit);
   }
+  std::cout.flush();
+  if (!std::cout) {
+    return report("the results could not be written to stdout",
+                  "check what stdout leads to (a full disk?)", kFilesExit);
+  }
   return exit.code;
 }
 
@@ -73,7 +79,12 @@ int main(int argc, char** argv) {
     return report("out of memory", "use a smaller model or batch",
                   kInternalExit);
   } catch (const std::exception& e) {
-    return report(std::string("internal fault: ") + e.what(), "",
+    const std::string what = e.what();  // LibTorch adds a stack to it
+    if (what.find("not enough memory") != std::string::npos) {
+      return report("out of memory", "use a smaller model or batch",
+                    kInternalExit);
+    }
+    return report("internal fault: " + what.substr(0, what.find('\n')), "",
                   kInternalExit);
   }
 }

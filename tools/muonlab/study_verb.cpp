@@ -4,6 +4,7 @@
 #include <iostream>
 #include <memory>
 
+#include "muonlab/core/files.h"
 #include "muonlab/core/text.h"
 #include "muonlab/study/comparison.h"
 #include "muonlab/study/report.h"
@@ -36,6 +37,7 @@ study::StudyOptions study_options(const Options& options, bool execute) {
   for (const std::string& text : options.overrides) {
     command += " --set '" + text + "'";
   }
+  if (options.jobs > 0) command += " --jobs " + std::to_string(options.jobs);
   return {.runs = options.runs,
           .studies = options.studies,
           .execute = execute,
@@ -55,15 +57,17 @@ void write(const Options& options, const study::StudyPlan& plan,
            const study::StudyOptions& how, const study::Results& results) {
   const auto table = study::compare_to_baseline(results);
   const study::Verdict verdict = study::verdict(results, table);
+  std::cout << "verdict: " << verdict.sentence << std::endl;
   const auto files = study::write_report(
       results, study::study_folder(plan, how), vega_bundle(options));
-  std::cout << "verdict: " << verdict.sentence << "\n";
   std::cout << "report: "
             << std::filesystem::absolute(files.html).lexically_normal().string()
             << "\n";
 }
 
 void run(const Options& options) {
+  // A missing bundle must show now, not after the study.
+  (void)core::read_file(vega_bundle(options));
   const study::StudyPlan plan = plan_of(options);
   const study::StudyOptions how = study_options(options, true);
   write(options, plan, how, study::run_study(plan, how));
@@ -101,19 +105,17 @@ void show_plan(const Options& options) {
   const study::StudyPlan plan = plan_of(options);
   std::vector<std::vector<std::string>> rows = {
       {"arm", "rule", "search trials", "extra", "final seeds", "timing"}};
-  std::size_t cells = 0;
   for (const study::ArmPlan& arm : plan.arms) {
     const std::size_t timing = plan.timing_steps > 0 ? 1 : 0;
     rows.push_back({arm.name, arm.rule, std::to_string(arm.planned_trials()),
                     std::to_string(plan.extensions),
                     std::to_string(plan.final_seeds.size()),
                     std::to_string(timing)});
-    cells += arm.planned_trials() + static_cast<std::size_t>(plan.extensions) +
-             plan.final_seeds.size() + timing;
   }
   std::cout << plan.title << "\n"
-            << core::aligned_table(rows) << cells << " cells, " << plan.jobs
-            << " side by side; baseline " << plan.baseline << "\n";
+            << core::aligned_table(rows) << study::planned_cells(plan)
+            << " cells, " << plan.jobs << " side by side; baseline "
+            << plan.baseline << "\n";
 }
 
 CLI::App* add(CLI::App& study, const std::string& name,

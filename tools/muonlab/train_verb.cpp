@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "muonlab/core/error.h"
+#include "muonlab/core/files.h"
 #include "muonlab/core/text.h"
 #include "muonlab/train/run_config.h"
 #include "muonlab/train/trainer.h"
@@ -25,6 +26,7 @@ struct Options {
   bool force = false;
   bool quiet = false;
   bool dump = false;
+  bool json = false;
   std::int64_t child_of = 0;
 };
 
@@ -60,6 +62,12 @@ void run(const Options& options, Exit& exit) {
                                    .force = options.force,
                                    .dump = options.dump});
   const train::RunSummary& s = result.summary;
+  if (s.status == "diverged") exit.code = 5;
+  if (s.status == "interrupted") exit.code = 6;
+  if (options.json) {
+    std::cout << core::read_file(result.folder / "summary.json");
+    return;
+  }
   if (result.repeated) {
     std::cout << "already " << s.status << ", nothing to do";
   } else {
@@ -73,8 +81,6 @@ void run(const Options& options, Exit& exit) {
   }
   if (!s.cause.empty()) std::cout << ": " << s.cause;
   std::cout << "\nrun: " << result.folder.string() << "\n";
-  if (s.status == "diverged") exit.code = 5;
-  if (s.status == "interrupted") exit.code = 6;
 }
 
 }  // namespace
@@ -91,6 +97,7 @@ void add_train_verb(CLI::App& app, Exit& exit) {
   verb->add_flag("--dry-run", options->dry_run,
                  "print parameters, FLOPs, tokens and the resolved "
                  "configuration as JSON; train nothing");
+  verb->add_flag("--json", options->json, "one JSON object on stdout");
   verb->add_flag("--force", options->force,
                  "replace a finished run in the folder");
   verb->add_flag("-q,--quiet", options->quiet, "no progress on stderr");
