@@ -64,6 +64,7 @@ std::vector<Figure> difference_figures(const Results& results,
                   {"type", "quantitative"},
                   {"title", "difference to " + table.baseline +
                                 ", nats per token (left: ahead)"},
+                  {"scale", {{"padding", 12}}},  // pixels
                   {"axis",
                    {{"format", "+.3~f"},
                     {"labelExpr", "datum.value == 0 ? '0' : datum.label"},

@@ -103,11 +103,11 @@ Drawing draw(const Results& results, std::vector<CurvePoint> Cell::* member,
       const Curve curve = smoothed(cell.*member, window);
       append(drawing.seeds, thinned(curve), arm.name, cell.seed);
       if (cell.state != "done" || curve.empty()) continue;
+      widen(drawing, curve, shown_from, first);
       whole.push_back(curve);
     }
     if (whole.empty()) continue;
     const Curve mean = mean_curve(whole);
-    widen(drawing, mean, shown_from, first);
     drawing.points = std::max(drawing.points, mean.size());
     append(drawing.means, thinned(mean), arm.name, 0);
   }
