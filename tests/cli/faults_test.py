@@ -43,11 +43,11 @@ class DamagedDataTest(Case):
 
     def test_a_missing_folder(self):
         shutil.rmtree(self.copy)
-        self.refuse(self.copy, "No such file")
+        self.refuse(self.copy, "has no dataset.json", "data prepare")
 
     def test_a_folder_that_is_no_dataset(self):
         (self.copy / "dataset.json").unlink()
-        self.refuse(self.copy / "dataset.json", "No such file")
+        self.refuse(self.copy, "has no dataset.json", "data prepare")
 
     def test_a_missing_shard(self):
         self.shard.unlink()
