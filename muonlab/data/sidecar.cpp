@@ -147,6 +147,13 @@ std::string to_json(const DatasetInfo& info) {
 }
 
 DatasetInfo read_sidecar(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / kSidecarName)) {
+    throw Error(ErrorKind::kIo,
+                concat(folder.string(),
+                       ": is not a prepared dataset: it has no ", kSidecarName),
+                concat("make one with `muonlab data prepare CORPUS --out ",
+                       folder.string(), "`, or give another folder"));
+  }
   const std::filesystem::path path = folder / kSidecarName;
   const Json json = formats::read_json(path);
   const Fields fields(json, path, "");

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "muonlab/core/error.h"
 
@@ -15,15 +14,6 @@ constexpr std::int64_t kMostWindows = 1024;
 
 data::Dataset open_dataset(RunConfig& config) {
   resolve(config);
-  if (!std::filesystem::exists(std::filesystem::path(config.data_path) /
-                               data::kSidecarName)) {
-    throw Error(ErrorKind::kIo,
-                concat("data.path: '", config.data_path,
-                       "' is not a prepared dataset: it has no ",
-                       data::kSidecarName),
-                concat("make one with `muonlab data prepare CORPUS --out ",
-                       config.data_path, "`, or set data.path to another"));
-  }
   data::Dataset dataset = data::Dataset::open(config.data_path);
   const std::int64_t vocabulary = dataset.info().vocabulary;
   if (config.model.vocabulary == 0) config.model.vocabulary = vocabulary;
