@@ -23,6 +23,8 @@ TEST(Identity, SpectralDirectionsMeetAtTheirEnds) {
   const auto polar = with({{"polar_method", "svd"s}});
   EXPECT_LT(distance(with({{"direction", "schatten"s}}), polar), kExact);
   EXPECT_LT(distance(tall("schatten", {}), polar), kExact);
+  EXPECT_EQ(distance(tall("schatten", {{"p", "inf"s}}), tall("schatten", {})),
+            0);
   EXPECT_LT(distance(tall("power", {{"rho", 0.0}}), polar), kExact);
   EXPECT_LT(distance(with({{"direction", "ky-fan"s}, {"k", 2.0}}), polar),
             kExact);

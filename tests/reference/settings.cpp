@@ -249,10 +249,12 @@ Settings::Settings(const std::string& rule, const Options& given) {
     if (place == values_.end()) {
       throw std::invalid_argument("replay: " + rule + " has no " + name);
     }
-    if (place->second.index() != value.index()) {
+    // As JSON writes it, which has no infinite numbers.
+    const bool infinite = name == "p" && value == Value("inf"s);
+    if (!infinite && place->second.index() != value.index()) {
       throw std::invalid_argument("replay: wrong type of " + name);
     }
-    place->second = value;
+    place->second = infinite ? Value(kInfinity) : value;
   }
 }
 
