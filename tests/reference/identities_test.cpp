@@ -38,6 +38,26 @@ TEST(Identity, SpectralDirectionsMeetAtTheirEnds) {
   EXPECT_GT(distance(tall("power", {}), polar), 1e-4);
 }
 
+double schatten_norm(const Matrix& a, double p) {
+  double sum = 0;
+  for (const double sigma : jacobi_svd(a).sigma) sum += std::pow(sigma, p);
+  return std::pow(sum, 1 / p);
+}
+
+// Of all X of p-norm 1 it is the one for which <G, X> is the dual norm of G.
+TEST(Identity, SchattenDirectionReachesTheDualNorm) {
+  const Matrix g = golden_gradients(1).front();
+  for (const double p : {1.5, 3.0, 8.0}) {
+    const auto step =
+        replay("schatten",
+               {{"p", p}, {"lr", 1.0}, {"momentum", 0.0}, {"scale", "s1"s}},
+               golden_weight(), {g});
+    const Matrix x = update(golden_weight(), step[0], 1);
+    EXPECT_NEAR(schatten_norm(x, p), 1, kExact);
+    EXPECT_NEAR(inner(g, x), schatten_norm(g, p / (p - 1)), kExact);
+  }
+}
+
 TEST(Identity, PowerOneIsTheMatrixOverItsLargestSingularValue) {
   const auto step =
       replay("power", {{"rho", 1.0}, {"lr", 1.0}, {"scale", "s1"s}},
@@ -64,6 +84,17 @@ TEST(Identity, HeavyBallAndAverageHaveOneDirection) {
       EXPECT_LT(apart, kExact);
     }
   }
+}
+
+TEST(Identity, PolarGradStepsByTheNuclearNorm) {
+  const Matrix g = golden_gradients(1).front();
+  const auto step = replay("polargrad", {{"lr", 1.0}, {"momentum", 0.0}},
+                           golden_weight(), {g});
+  double nuclear = 0;
+  for (const double sigma : jacobi_svd(g).sigma) nuclear += sigma;
+  Matrix expected = polar_factor(g);
+  multiply_by(expected, nuclear);
+  EXPECT_LT(distance(update(golden_weight(), step[0], 1), expected), kExact);
 }
 
 TEST(Identity, PolarGradSeesTheLengthOfTheMomentum) {
@@ -134,6 +165,82 @@ TEST(Identity, AdditiveDecayIsDecoupled) {
                             "cautious", "cautious-palm", "l2"}) {
     EXPECT_GT(distance(decay(other), decay("decoupled")), 1e-6) << other;
   }
+}
+
+// (W - W') of one step with lr 0.5, lambda 0.2, scale 4 on W = 2 and on W = -2,
+// where the update has the sign of the one and not of the other.
+TEST(Decay, IsWhatItsFormulaSays) {
+  struct Expected {
+    std::string decay;
+    double along;    // W = 2
+    double against;  // W = -2
+  };
+  const std::vector<Expected> table = {
+      {"decoupled", 2.2, 1.8},   {"additive", 2.2, 1.8},
+      {"scaled", 2.8, 1.2},      {"after", 2.0, 1.6},
+      {"independent", 2.4, 1.6}, {"palm", 2.1, 1.9},
+      {"cautious", 2.2, 2.0},    {"cautious-palm", 2.1, 2.0},
+      {"l2", 2.8, 1.2},          {"constrained", 3.0, 1.0}};
+  for (const Expected& row : table) {
+    const bool none = row.decay == "constrained";
+    const Options options = {
+        {"decay", row.decay},  {"weight_decay", none ? 0.0 : 0.2},
+        {"lr", 0.5},           {"scale", "s1"s},
+        {"scale_factor", 4.0}, {"momentum", 0.0},
+        {"direction", "none"s}};
+    const Matrix w0(1, 2, {2, -2});
+    const auto step = replay("muon", options, w0, {{1, 2, {1, 1}}});
+    EXPECT_NEAR(w0.at(0, 0) - step[0].at(0, 0), row.along, kExact) << row.decay;
+    EXPECT_NEAR(w0.at(0, 1) - step[0].at(0, 1), row.against, kExact)
+        << row.decay;
+  }
+}
+
+TEST(Scale, IsWhatItsFormulaSays) {
+  const std::vector<std::pair<std::string, double>> table = {
+      {"s1", 1},
+      {"s2", 2},
+      {"s3", 2},
+      {"s4", .2 * std::sqrt(8.0)},
+      {"s5", std::sqrt(8.0)},
+      {"s6", 3},
+      {"s7", .2 * 4},
+      {"s8", 2},
+      {"unit", 1},
+      {"original", 2},
+      {"match-rms-adamw", .2 * std::sqrt(8.0)},
+      {"nuclear", 3},
+      {"rms", .2 * 4},
+      {"radius", 2}};
+  Matrix g(8, 2);
+  g.at(0, 0) = 3;  // 3 times a matrix of norm 1
+  for (const auto& [scale, factor] : table) {
+    const Options options = {{"scale", scale},
+                             {"scale_factor", 0.5},
+                             {"direction", "frobenius"s},
+                             {"momentum", 0.0},
+                             {"lr", 1.0}};
+    const auto step = replay("muon", options, Matrix(8, 2), {g});
+    EXPECT_NEAR(step[0].at(0, 0), -factor / 2, kExact) << scale;
+    if (scale == "s2" || scale == "s3" || scale == "s8") {
+      const auto wide_step =
+          replay("muon", options, Matrix(2, 8), {transpose(g)});
+      EXPECT_NEAR(wide_step[0].at(0, 0), scale == "s2" ? -.5 : -.25, kExact)
+          << scale;
+    }
+  }
+}
+
+TEST(Identity, MuonHTurnsByTheRate) {
+  const Matrix g = golden_gradients(1).front();
+  const double radius = frobenius_norm(golden_weight());
+  const auto step = replay(
+      "muonh", {{"lr", 0.3}, {"polar_method", "svd"s}, {"scale_factor", 2.0}},
+      golden_weight(), {g});
+  Matrix expected = golden_weight();
+  add(expected, -0.6 * radius / std::sqrt(2.0), polar_factor(g));
+  multiply_by(expected, radius / frobenius_norm(expected));
+  EXPECT_LT(distance(step[0], expected), kExact);
 }
 
 TEST(Identity, MuonHKeepsTheNorm) {
