@@ -4,8 +4,8 @@ bfloat16, for judge.py --dtype bfloat16-polar. README.md says what it is worth.
 Every stored result of the iteration is rounded to bfloat16: X_0 (cast, norm,
 quotient), and in each step A = X X^T, the two terms and the sum of
 Q = b A + c A^2, and those of a X + Q X; sums of products are in float32. The
-model: rounding errors are independent and of mean zero, each of R = 2^-8 / sqrt(3)
-of its entry (an error uniform within half a unit in the last place, at the
+model: rounding errors are independent and of mean zero, each of R = 2^-8 /
+sqrt(3) of its entry (uniform within half a unit in the last place, at the
 smallest significand), and spread evenly in the basis of the singular vectors.
 The worst case instead of this model would be a hundred times as wide, and say
 nothing.
@@ -47,7 +47,7 @@ SAFETY = {"polar-express-modded": 1.02}
 
 
 def directions(case, o):
-    """What the polar factor is taken of, step by step. None: not such a rule."""
+    """What the polar factor is taken of, step by step."""
     b, buffer = o["momentum"], 0.0
     weight = 1 - b if o["momentum_form"] == "ema" else 1.0
     for values in case["gradients"]:
@@ -91,14 +91,19 @@ def derivative(s, rows):
     return (symmetric ** 2 + skew ** 2) / 2, outside ** 2, slope
 
 
-def polar_error(direction, rows, safety):
-    """The model's error of one direction's polar factor, in the Frobenius
-    norm."""
-    length = numpy.linalg.norm(direction)
-    if length == 0:
-        return 0.0
-    n, m = sorted(direction.shape)
-    s = numpy.linalg.svd(direction / (safety * length), compute_uv=False)
+def start(direction, o):
+    """X_0, D over its norm, with eps added or as a floor."""
+    length, eps = numpy.linalg.norm(direction), o["polar_eps"]
+    length *= SAFETY.get(o["polar_coefficients"], 1.0)
+    clamp = o["polar_eps_mode"] == "clamp"
+    return direction / (max(length, eps) if clamp else length + eps)
+
+
+def polar_error(x, rows):
+    """The model's error of the polar factor that starts at X_0 = x, in the
+    Frobenius norm."""
+    n, m = sorted(x.shape)
+    s = numpy.linalg.svd(x, compute_uv=False)
 
     def square(values):
         return float((values ** 2).sum())
@@ -142,12 +147,11 @@ def bounds(case):
         return None
     table, steps = ROWS[o["polar_coefficients"]], o["polar_steps"]
     rows = [table[min(i, len(table) - 1)] for i in range(steps)]
-    safety = SAFETY.get(o["polar_coefficients"], 1.0)
     rate = o["lr"] * scale_of(o, case["shape"])
     w0 = numpy.linalg.norm(case["w0"])
     total, all_steps = 0.0, []
     for count, direction in enumerate(directions(case, o), 1):
-        error = polar_error(direction, rows, safety)
+        error = polar_error(start(direction, o), rows)
         total += FACTOR * rate * error
         # And W itself, rounded to float32 a few times a step.
         all_steps.append(total + 8 * count * SINGLE * (w0 + total))

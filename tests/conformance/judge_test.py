@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""The judge and the adapters on small cases made by hand.
+"""The judge and muonlab_adapter.py on small cases made by hand.
 
-usage: judge_test.py [unittest's arguments]. What needs NumPy or torch is
-skipped where they are not installed.
+usage: judge_test.py [unittest's arguments]. What needs NumPy is skipped where
+that is not installed.
 """
 
 import contextlib
-import copy
 import io
 import json
 import math
@@ -25,10 +24,6 @@ try:
     import numpy
 except ImportError:
     numpy = None
-try:
-    import torch
-except ImportError:
-    torch = None
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -136,7 +131,7 @@ class Judge(Case):
     def test_nothing_but_unsupported_is_no_pass(self):
         self.write_cases(SGD)
         self.write_out({"name": "sgd/one", "unsupported": "no such thing"})
-        self.expect(1, "unsupported sgd (1): no such thing",
+        self.expect(1, "unsupported    1  no such thing",
                     "nothing was judged")
 
     def test_results_of_unknown_cases_are_noted(self):
@@ -161,16 +156,25 @@ class Judge(Case):
         self.expect(1, words=["--json", str(file)])
         report = json.loads(file.read_text("utf-8"))
         self.assertEqual(report["failed"], 1)
-        seen = report["rules"][0]["judged"][0]
+        seen = report["files"][0]["judged"][0]
         self.assertEqual((seen["verdict"], seen["ratio"]), ("failed", "inf"))
         self.assertIn("step 1, index 1: got nan", seen["problem"])
+
+    def test_a_file_may_hold_several_rules(self):
+        lion = SGD | {"name": "mixed/lion", "rule": "lion"}
+        suite.write(self.cases / "mixed.json",
+                    {"schema": 1, "cases": [SGD, lion]})
+        suite.write_outputs(self.out, "mixed", "test", "float64",
+                            [{"name": "sgd/one", "w": SGD["w"]}])
+        self.expect(1, "FAIL mixed/lion: no result")
+        self.expect(0, "1 passed", words=["--rule", "sgd"])
 
     def test_bad_usage_and_files_end_with_2(self):
         self.expect(2, "no such folder of cases")
         self.write_cases(SGD)
         self.expect(2, "no such folder of outputs")
         self.out.mkdir()
-        self.expect(2, "no RULE.json of sgd")
+        self.expect(2, "no NAME.json of sgd")
         self.expect(2, "no cases of muon", words=["--rule", "muon"])
         self.expect(2, words=["--no-such-flag"])
         for text in ("{", "[]", '{"schema": 2}', '{"schema": 1}'):
@@ -181,7 +185,7 @@ class Judge(Case):
 
     def test_bad_cases_end_with_2(self):
         wrong = {"w": [[0.9, 0.2]], "steps_checked": [2, 1], "shape": [0, 2],
-                 "gradients": [], "w0": [1.0], "rule": "adam",
+                 "gradients": [], "w0": [1.0], "rule": 1,
                  "tolerance": {"float64": 0}, "options": None}
         for key, value in wrong.items():
             self.write_cases(SGD)
@@ -247,64 +251,6 @@ class Bfloat16Polar(Case):
         self.write_cases(SGD)
         self.write_out({"name": "sgd/one", "w": SGD["w"]})
         self.expect(1, "1 unjudged", "nothing was judged", words=self.words)
-
-
-@unittest.skipIf(torch is None, "torch is not installed")
-class TorchAdapter(Case):
-    def run_adapter(self, dtype="float64"):
-        done = subprocess.run(
-            [sys.executable, HERE / "torch_adapter.py", self.cases, self.out,
-             "--dtype", dtype], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-
-    def results(self, rule):
-        path = self.out / f"{rule}.json"
-        return json.loads(path.read_text("utf-8"))["results"]
-
-    def test_sgd_by_hand(self):
-        self.write_cases(SGD)
-        self.run_adapter()
-        self.expect(0, "1 passed")
-
-    def test_options_that_torch_lacks_are_named(self):
-        lacking = {
-            "sgd": [({"decay": "cautious"}, "decay cautious"),
-                    ({"dampening": 0.1}, "option dampening")],
-            "adamw": [({"eps_placement": "inside"}, "eps_placement inside"),
-                      ({"decay": "independent"}, "decay independent")],
-            "muon": [({"scale": "s3"}, "scale s3"),
-                     ({"polar": {"method": "svd"}}, "polar_method svd"),
-                     ({"polar_coefficients": "you5"}, "one row for all steps"),
-                     ({"scale_factor": 2}, "scale_factor 2"),
-                     ({"momentum_form": "ema-corrected"}, "momentum_form"),
-                     ({"polar_steps": 100}, "torch.optim refuses")],
-            "lion": [({}, "torch.optim has no lion")]}
-        for rule, options in lacking.items():
-            self.write_cases(*[SGD | {"name": f"{rule}/{i}", "rule": rule,
-                                      "options": o}
-                               for i, (o, _) in enumerate(options)])
-        self.run_adapter()
-        for rule, options in lacking.items():
-            for result, (_, reason) in zip(self.results(rule), options,
-                                           strict=True):
-                self.assertIn(reason, result["unsupported"])
-
-    def test_a_zero_gradient_is_not_torch_s_to_skip(self):
-        skip = copy.deepcopy(SGD) | {"rule": "muon", "options": {}}
-        skip["gradients"][1] = [0.0, 0.0]
-        take = skip | {"name": "muon/take", "options": {"skip_zero": False}}
-        self.write_cases(skip, take)
-        self.run_adapter()
-        refused, done = self.results("muon")
-        self.assertIn("zeros", refused["unsupported"])
-        self.assertIn("w", done)
-
-    @unittest.skipIf(numpy is None, "NumPy is not installed")
-    def test_muon_is_within_bfloat16_and_not_within_float32(self):
-        self.write_cases(muon_case()[0])
-        self.run_adapter("float32")
-        self.expect(1, "FAIL muon/wide: step 1")
-        self.expect(0, words=["--dtype", "bfloat16-polar"])
 
 
 # A stand-in for the program: SGD without momentum, and a refusal on request.

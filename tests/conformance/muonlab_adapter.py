@@ -3,8 +3,8 @@
 
   muonlab_adapter.py build/release/tools/muonlab/muonlab CASES OUT
 
-Sends each rule's cases to `muonlab optim replay -` as one JSON list, or one
-process a case with --single, and writes OUT/RULE.json for judge.py. A case
+Sends each file's cases to `muonlab optim replay -` as one JSON list, or one
+process a case with --single, and writes OUT/NAME.json for judge.py. A case
 that muonlab refuses is an error, which the judge counts as a failure.
 """
 
@@ -20,7 +20,10 @@ TIMEOUT = 300  # seconds; a hang, not a slow machine
 
 
 def request(case, dtype):
-    return {"rule": case["rule"], "options": case["options"], "dtype": dtype,
+    options = case["options"]
+    if "q0" in case:
+        options = options | {"q0": case["q0"]}
+    return {"rule": case["rule"], "options": options, "dtype": dtype,
             "shape": case["shape"], "w0": case["w0"],
             "gradients": case["gradients"]}
 
@@ -77,13 +80,13 @@ def main():
         cases = suite.read_cases(arguments.cases, arguments.rule)
     except suite.BadFile as error:
         sys.exit(f"muonlab_adapter.py: error: {error}")
-    for rule, of_rule in cases.items():
-        results = run(arguments.muonlab, of_rule, arguments.dtype,
+    for name, of_file in cases.items():
+        results = run(arguments.muonlab, of_file, arguments.dtype,
                       arguments.single)
-        suite.write_outputs(arguments.out, rule, "muonlab", arguments.dtype,
+        suite.write_outputs(arguments.out, name, "muonlab", arguments.dtype,
                             results)
         done = sum("w" in result for result in results)
-        print(f"{rule}: {done} of {len(results)} cases run")
+        print(f"{name}: {done} of {len(results)} cases run")
     return 0
 
 

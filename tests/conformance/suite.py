@@ -90,8 +90,8 @@ def finite_list(value, length):
     return None not in numbers and all(map(math.isfinite, numbers))
 
 
-def check_case(case, rule):
-    """What is wrong with a case, or None. A suite with an error judges nobody."""
+def check_case(case):
+    """What is wrong with a case, or None."""
     if not isinstance(case, dict) or not isinstance(case.get("name"), str):
         return "a case without a name"
     keys = {"rule": str, "options": dict, "shape": list, "w0": list,
@@ -100,8 +100,6 @@ def check_case(case, rule):
     for key, kind in keys.items():
         if not isinstance(case.get(key), kind):
             return f"{key}: expected a {kind.__name__}"
-    if case["rule"] != rule:
-        return f"rule is {case['rule']!r} in a file of {rule!r}"
     sizes, steps = case["shape"], case["steps_checked"]
     if not sizes or not all(type(n) is int and n > 0 for n in sizes):
         return "shape: expected positive integers"
@@ -126,46 +124,47 @@ def check_case(case, rule):
 
 
 def read_cases(folder, rules=None):
-    """{rule: its cases} of CASES/RULE.json, all rules or those named."""
+    """{NAME: cases of CASES/NAME.json}, of all rules or of those named. A file
+    holds cases of its own rule, or of several."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise BadFile(f"{folder}: no such folder of cases")
-    found = {path.stem: path for path in sorted(folder.glob("*.json"))}
-    unknown = sorted(set(rules or ()) - set(found))
-    if unknown:
-        raise BadFile(f"{folder}: no cases of {', '.join(unknown)}; there are "
-                      f"{', '.join(found) or 'none at all'}")
-    if not found:
-        raise BadFile(f"{folder}: no RULE.json in it")
-    suite, names = {}, set()
-    for rule in rules or found:
-        content = load(found[rule])
-        cases = content.get("cases")
-        if content.get("rule") != rule or not cases:
-            raise BadFile(f"{found[rule]}: expected cases of {rule!r}")
+    found, names = {}, set()
+    for path in sorted(folder.glob("*.json")):
+        found[path.stem] = cases = load(path).get("cases")
+        if not isinstance(cases, list) or not cases:
+            raise BadFile(f"{path}: cases: expected a list of them")
         for case in cases:
-            problem = check_case(case, rule)
+            problem = check_case(case)
             name = case.get("name") if isinstance(case, dict) else None
             if problem is None and name in names:
                 problem = "the name is taken"
             if problem:
-                raise BadFile(f"{found[rule]}: {name}: {problem}")
+                raise BadFile(f"{path}: {name}: {problem}")
             names.add(name)
-        suite[rule] = cases
-    return suite
+    if not found:
+        raise BadFile(f"{folder}: no NAME.json in it")
+    known = {case["rule"] for cases in found.values() for case in cases}
+    unknown = sorted(set(rules or ()) - known)
+    if unknown:
+        raise BadFile(f"{folder}: no cases of {', '.join(unknown)}; there are "
+                      f"cases of {', '.join(sorted(known))}")
+    kept = {name: [case for case in cases if not rules or case["rule"] in rules]
+            for name, cases in found.items()}
+    return {name: cases for name, cases in kept.items() if cases}
 
 
-def read_outputs(folder, rules):
-    """{rule: content of OUT/RULE.json}; a rule without a file is left out."""
+def read_outputs(folder, names):
+    """{NAME: content of OUT/NAME.json}; what has no file is left out."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise BadFile(f"{folder}: no such folder of outputs")
     outputs = {}
-    for rule in rules:
-        path = folder / f"{rule}.json"
+    for name in names:
+        path = folder / f"{name}.json"
         if not path.exists():
             continue
-        content = outputs[rule] = load(path)
+        content = outputs[name] = load(path)
         if content.get("dtype") not in DTYPES:
             raise BadFile(f"{path}: dtype: expected {' or '.join(DTYPES)}")
         if not isinstance(content.get("implementation"), str):
@@ -175,12 +174,14 @@ def read_outputs(folder, rules):
                 isinstance(r, dict) and isinstance(r.get("name"), str)
                 for r in results):
             raise BadFile(f"{path}: results: expected objects with a name")
-        names = [result["name"] for result in results]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise BadFile(f"{path}: more than one result for {twice[0]}")
+        seen = set()
+        for result in results:
+            if result["name"] in seen:
+                raise BadFile(f"{path}: more than one result for "
+                              f"{result['name']}")
+            seen.add(result["name"])
     if not outputs:
-        raise BadFile(f"{folder}: no RULE.json of {', '.join(rules)} in it")
+        raise BadFile(f"{folder}: no NAME.json of {', '.join(names)} in it")
     return outputs
 
 
@@ -201,7 +202,7 @@ def write(path, value):
                     "utf-8")
 
 
-def write_outputs(folder, rule, implementation, dtype, results):
-    write(pathlib.Path(folder) / f"{rule}.json",
+def write_outputs(folder, name, implementation, dtype, results):
+    write(pathlib.Path(folder) / f"{name}.json",
           {"schema": SCHEMA, "implementation": implementation, "dtype": dtype,
            "results": results})

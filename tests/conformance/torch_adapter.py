@@ -3,12 +3,12 @@
 
   torch_adapter.py CASES OUT --dtype float32
 
-Writes OUT/RULE.json for judge.py: Muon for the rules torch-muon, muon and
+Writes OUT/NAME.json for judge.py: Muon for the rules torch-muon, muon and
 muonw, AdamW and Adam for adamw and adam, SGD for sgd. What torch.optim has no
 option for is written as unsupported, with the reason. torch.optim.Muon runs
 Newton-Schulz in bfloat16 whatever the dtype of the weights, and clamps by its
-eps; cases that ask otherwise are run all the same, since the judge shows the
-difference. Exit code 77: torch is not installed.
+eps where others add 1e-7; cases that ask otherwise are run all the same, since
+the judge shows the difference. Exit code 77: torch is not installed.
 """
 
 import argparse
@@ -54,6 +54,11 @@ def muon(parameter, o, case):
          direction=("polar",), polar_method=("newton-schulz",),
          post=("none",), scale=SHIFTS, scale_factor=(1,),
          decay=("decoupled", "additive"), qk_clip=(0,))
+    need(o["polar_eps_mode"] == "clamp" or o["polar_eps"] == 1e-7,
+         f"polar_eps {o['polar_eps']} added: torch.optim.Muon clamps")
+    need(o["momentum_form"] == "ema" or o["polar_eps"] <= 1e-7,
+         f"polar_eps {o['polar_eps']} with heavy ball: torch.optim.Muon's EMA "
+         "is smaller")
     zero = any(not any(values) for values in case["gradients"])
     need(not (o["skip_zero"] and zero),
          "skip_zero: torch.optim.Muon processes a gradient of zeros")
@@ -68,8 +73,9 @@ def muon(parameter, o, case):
 def adam(parameter, o, _):
     only(o, eps_placement=("outside",), decay=("decoupled", "l2"))
     kind = torch.optim.AdamW if o["decay"] == "decoupled" else torch.optim.Adam
-    return kind([parameter], lr=o["lr"], betas=(o["beta1"], o["beta2"]),
-                eps=o["eps"], weight_decay=o["weight_decay"], foreach=False)
+    betas = float(o["beta1"]), float(o["beta2"])  # torch refuses an integer
+    return kind([parameter], lr=o["lr"], betas=betas, eps=o["eps"],
+                weight_decay=o["weight_decay"], foreach=False)
 
 
 def sgd(parameter, o, _):
@@ -88,8 +94,6 @@ def run(case, dtype):
     rule = case["rule"]
     need(rule in RULES, f"torch.optim has no {rule}")
     o = suite.resolve(rule, case["options"])
-    unknown = sorted(set(o) - set(suite.DEFAULTS[rule]))
-    need(not unknown, f"option {', '.join(unknown)}")
 
     def tensor(values):
         return torch.tensor(values, dtype=dtype).reshape(case["shape"])
@@ -98,6 +102,8 @@ def run(case, dtype):
     w = []
     try:
         optimizer = RULES[rule](parameter, o, case)
+        unknown = sorted(set(o) - set(suite.DEFAULTS[rule]))
+        need(not unknown, f"option {', '.join(unknown)}")
         for gradient in case["gradients"]:
             parameter.grad = tensor(gradient)
             optimizer.step()
@@ -121,19 +127,19 @@ def main():
     except suite.BadFile as error:
         sys.exit(f"torch_adapter.py: error: {error}")
     version = torch.__version__.split("+")[0]
-    for rule, of_rule in cases.items():
+    for name, of_file in cases.items():
         results = []
-        for case in of_rule:
+        for case in of_file:
             result = {"name": case["name"]}
             try:
                 result["w"] = run(case, getattr(torch, arguments.dtype))
             except Unsupported as reason:
                 result["unsupported"] = str(reason)
             results.append(result)
-        suite.write_outputs(arguments.out, rule, f"torch.optim {version}",
+        suite.write_outputs(arguments.out, name, f"torch.optim {version}",
                             arguments.dtype, results)
         done = sum("w" in result for result in results)
-        print(f"{rule}: {done} of {len(results)} cases run")
+        print(f"{name}: {done} of {len(results)} cases run")
     return 0
 
 
