@@ -155,4 +155,17 @@ std::string aligned_table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+// Linear in the text for the patterns that people write.
+bool matches_pattern(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern.front() != '*') {
+    return !name.empty() && name.front() == pattern.front() &&
+           matches_pattern(pattern.substr(1), name.substr(1));
+  }
+  for (std::size_t skip = 0; skip <= name.size(); ++skip) {
+    if (matches_pattern(pattern.substr(1), name.substr(skip))) return true;
+  }
+  return false;
+}
+
 }  // namespace muonlab::core

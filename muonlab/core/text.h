@@ -34,6 +34,11 @@ namespace muonlab::core {
 [[nodiscard]] std::string suggestion(std::string_view name,
                                      std::span<const std::string> candidates);
 
+/// True when `name` fits `pattern`, in which each `*` stands for any run of
+/// characters, dots included.
+[[nodiscard]] bool matches_pattern(std::string_view pattern,
+                                   std::string_view name);
+
 /// A table with aligned columns; the first row is the heading. Cells that look
 /// like numbers are set flush right.
 [[nodiscard]] std::string aligned_table(

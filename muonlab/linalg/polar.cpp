@@ -9,17 +9,27 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
 #include "muonlab/linalg/matmul.h"
+#include "muonlab/linalg/qdwh_internal.h"
 
 namespace muonlab {
 
 namespace {
 
-at::Tensor newton_schulz(const at::Tensor& matrix,
-                         const PolarOptions& options) {
-  const bool tall = matrix.size(0) > matrix.size(1);
-  const Quintic q = quintic_coefficients(options.coefficients);
-  // x: (n, m), n <= m. div copies, so the caller's matrix stays as it is.
-  at::Tensor x = tall ? matrix.t() : matrix;
+// bfloat16 products as torch.optim.Muon orders them: scale and sum happen
+// inside the product, before the one rounding.
+at::Tensor quintic_step(const at::Tensor& x, const Quintic& q) {
+  if (x.scalar_type() == at::kBFloat16) {
+    const at::Tensor a = at::mm(x, x.t());
+    const at::Tensor z = at::addmm(a, a, a, q.b, q.c);
+    return at::addmm(x, z, x, q.a);
+  }
+  const at::Tensor a = linalg::matmul(x, x.t());
+  const at::Tensor z = linalg::matmul(a, a).mul_(q.c).add_(a, q.b);
+  return linalg::matmul(z, x).add_(x, q.a);
+}
+
+at::Tensor normalised(at::Tensor x, const PolarOptions& options,
+                      double safety) {
   at::Tensor norm = at::linalg_vector_norm(x);
   if (std::isinf(norm.item<double>())) {
     // The squares overflowed (entries beyond some 1e18 in float32): the norm
@@ -27,11 +37,22 @@ at::Tensor newton_schulz(const at::Tensor& matrix,
     x = at::div(x, x.abs().max());
     norm = at::linalg_vector_norm(x);
   }
-  x = at::div(x, norm.add(options.eps));
-  for (int step = 0; step < options.steps; ++step) {
-    const at::Tensor a = linalg::matmul(x, x.t());
-    const at::Tensor z = linalg::matmul(a, a).mul_(q.c).add_(a, q.b);
-    x = linalg::matmul(z, x).add_(x, q.a);
+  if (safety != 1) norm = norm.mul(safety);
+  // div copies, so the caller's matrix stays as it is.
+  return at::div(x, options.eps_mode == PolarEps::kAdd
+                        ? norm.add(options.eps)
+                        : norm.clamp_min(options.eps));
+}
+
+at::Tensor newton_schulz(const at::Tensor& matrix,
+                         const PolarOptions& options) {
+  const bool tall = matrix.size(0) > matrix.size(1);
+  const PolarTable& table = polar_table(options.coefficients);
+  // x: (n, m), n <= m.
+  at::Tensor x = normalised(tall ? matrix.t() : matrix, options, table.safety);
+  for (std::size_t step = 0; step < static_cast<std::size_t>(options.steps);
+       ++step) {
+    x = quintic_step(x, table.rows[std::min(step, table.rows.size() - 1)]);
   }
   return tall ? x.t() : x;
 }
@@ -48,27 +69,32 @@ at::Tensor svd_factor(const at::Tensor& matrix) {
   return at::mm(u.mul(kept), vh);
 }
 
+at::ScalarType dtype_of(PolarDtype wish, at::ScalarType own) {
+  switch (wish) {
+    case PolarDtype::kAuto:
+      return own;
+    case PolarDtype::kFloat64:
+      return at::kDouble;
+    case PolarDtype::kFloat32:
+      return at::kFloat;
+    case PolarDtype::kBFloat16:
+      return at::kBFloat16;
+  }
+  return own;
+}
+
 }  // namespace
-
-Quintic quintic_coefficients(std::string_view name) {
-  if (name == "keller") return {3.4445, -4.7750, 2.0315};
-  if (name == "taylor") return {15.0 / 8, -5.0 / 4, 3.0 / 8};
-  throw Error(ErrorKind::kInvalidArgument,
-              concat("polar: no coefficient set '", name, "'",
-                     core::suggestion(name, quintic_names())));
-}
-
-const std::vector<std::string>& quintic_names() {
-  static const std::vector<std::string> kNames = {"keller", "taylor"};
-  return kNames;
-}
 
 void validate(const PolarOptions& options, std::string_view who) {
   MUONLAB_CHECK(options.steps >= 1 && options.steps <= 100, who,
                 ": polar steps: got ", options.steps, ", expected 1 to 100");
   MUONLAB_CHECK(options.eps > 0 && options.eps < 1, who, ": polar eps: got ",
                 options.eps, ", expected more than 0 and less than 1");
-  (void)quintic_coefficients(options.coefficients);
+  (void)polar_table(options.coefficients);
+  MUONLAB_CHECK(options.dtype != PolarDtype::kBFloat16 ||
+                    options.method == PolarMethod::kNewtonSchulz,
+                who, ": polar dtype: got bfloat16, which only the ",
+                "newton-schulz method takes");
 }
 
 at::Tensor polar_factor(const at::Tensor& matrix, const PolarOptions& options) {
@@ -80,8 +106,17 @@ at::Tensor polar_factor(const at::Tensor& matrix, const PolarOptions& options) {
   validate(options, "polar");
   if (matrix.numel() == 0) return matrix.clone();
   const at::NoGradGuard no_grad;
-  return options.method == PolarMethod::kSvd ? svd_factor(matrix)
-                                             : newton_schulz(matrix, options);
+  const at::Tensor argument = matrix.to(dtype_of(options.dtype, type));
+  if (options.method == PolarMethod::kNewtonSchulz) {
+    return newton_schulz(argument, options).to(type);
+  }
+  if (options.method == PolarMethod::kSvd) {
+    return svd_factor(argument).to(type);
+  }
+  // A zero matrix has no direction to find.
+  if (!argument.any().item<bool>()) return at::zeros_like(matrix);
+  const auto factor = linalg::qdwh(argument);
+  return (factor ? *factor : svd_factor(argument)).to(type);
 }
 
 }  // namespace muonlab

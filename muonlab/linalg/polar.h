@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "muonlab/linalg/polar_table.h"
+
 namespace at {
 class Tensor;
 }
@@ -13,26 +15,33 @@ namespace muonlab {
 
 enum class PolarMethod {
   kNewtonSchulz,  ///< quintic iteration X <- aX + (bA + cA^2)X, A = XX^T
-  kSvd,  ///< exact; singular values below max(m,n)*eps*s1 count as zero
+  kSvd,   ///< exact; singular values below max(m,n)*eps*s1 count as zero
+  kQdwh,  ///< exact, by a Halley iteration with QR (Nakatsukasa, Bai, Gygi
+          ///< 2010); the SVD takes over where the rank is not full
 };
 
-/// One quintic step acts on each singular value as a*s + b*s^3 + c*s^5.
-struct Quintic {
-  double a = 0, b = 0, c = 0;
-  bool operator==(const Quintic&) const = default;
+/// What the iteration computes in. The result comes back in the argument's own
+/// dtype.
+enum class PolarDtype {
+  kAuto,     ///< the argument's: float64 or float32
+  kFloat64,  ///< for references
+  kFloat32,
+  kBFloat16,  ///< as K. Jordan's and torch.optim's Muon iterate
 };
 
-/// Named coefficient sets: "keller" (K. Jordan's Muon: does not converge,
-/// leaves singular values in about [0.68, 1.13]) and "taylor" (15/8, -5/4,
-/// 3/8: converges). Throws Error(kInvalidArgument) on another name.
-[[nodiscard]] Quintic quintic_coefficients(std::string_view name);
-[[nodiscard]] const std::vector<std::string>& quintic_names();
+/// How eps guards the division by the norm.
+enum class PolarEps {
+  kAdd,    ///< X0 = M / (safety |M|_F + eps)      (K. Jordan)
+  kClamp,  ///< X0 = M / max(safety |M|_F, eps)    (torch.optim.Muon)
+};
 
 struct PolarOptions {
   PolarMethod method = PolarMethod::kNewtonSchulz;
-  std::string coefficients = "keller";
-  int steps = 5;      ///< Newton-Schulz steps, 1 to 100
-  double eps = 1e-7;  ///< X0 = M / (|M|_F + eps); 0 is refused
+  std::string coefficients = "keller";  ///< a name of polar_table()
+  int steps = 5;                        ///< Newton-Schulz steps, 1 to 100
+  double eps = 1e-7;                    ///< see PolarEps; 0 is refused
+  PolarEps eps_mode = PolarEps::kAdd;
+  PolarDtype dtype = PolarDtype::kAuto;
   bool operator==(const PolarOptions&) const = default;
 };
 

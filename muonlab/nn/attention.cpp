@@ -3,6 +3,9 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <limits>
+
+#include "muonlab/core/error.h"
 
 namespace muonlab::nn {
 
@@ -23,6 +26,28 @@ std::vector<ParameterDeclaration> Attention::declared_roles() const {
           {"output", Role::kMatrix, {}}};
 }
 
+at::Tensor Attention::largest_logits() const {
+  MUONLAB_CHECK(largest_.defined(),
+                "Attention: no logits were seen; call watch_logits(true) and "
+                "run a forward pass");
+  return largest_;
+}
+
+// q, k: (batch, tokens, heads, D)
+void Attention::see_logits(const at::Tensor& q, const at::Tensor& k) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor hidden =
+      at::ones({q.size(1), q.size(1)}, q.options().dtype(at::kBool)).triu(1);
+  for (std::int64_t b = 0; b < q.size(0); ++b) {
+    const at::Tensor logits =
+        at::matmul(q[b].transpose(0, 1), k[b].permute({1, 2, 0}))
+            .mul_(scale_)
+            .masked_fill_(hidden, -std::numeric_limits<double>::infinity());
+    const at::Tensor here = logits.amax({1, 2});
+    largest_ = largest_.defined() ? at::maximum(largest_, here) : here;
+  }
+}
+
 at::Tensor Attention::forward(const at::Tensor& x,
                               const RotaryTable& table) const {
   const std::int64_t batch = x.size(0);
@@ -39,6 +64,7 @@ at::Tensor Attention::forward(const at::Tensor& x,
     q = nn::rotate(q, table);
     k = nn::rotate(k, table);
   }
+  if (watched_) see_logits(q, k);
   const at::Tensor mixed = at::scaled_dot_product_attention(
       q.transpose(1, 2), k.transpose(1, 2), part(2).transpose(1, 2),
       /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, scale_);

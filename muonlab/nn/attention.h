@@ -23,12 +23,25 @@ class Attention : public torch::nn::Module, public DeclaresRoles {
   [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
       const override;
 
+  /// From now on forward() also finds each head's largest logit, q.k times the
+  /// scale over all pairs that may attend (as much work as the logits
+  /// themselves, a batch entry at a time).
+  void watch_logits(bool on) { watched_ = on; }
+  /// Per head, the largest since the last forget_logits(): (heads) of the
+  /// weights' dtype. Throws Error(kInvalidArgument) when there was none.
+  [[nodiscard]] at::Tensor largest_logits() const;
+  void forget_logits() { largest_ = at::Tensor(); }
+
  private:
   std::int64_t width_;
   std::int64_t heads_;
   double scale_;  // of the logits
   at::Tensor qkv_;
   at::Tensor output_;
+  bool watched_ = false;
+  mutable at::Tensor largest_;  // what a forward pass saw, not what it is
+
+  void see_logits(const at::Tensor& q, const at::Tensor& k) const;
 };
 
 }  // namespace muonlab::nn

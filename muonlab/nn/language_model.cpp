@@ -60,6 +60,20 @@ std::vector<ParameterDeclaration> LanguageModel::declared_roles() const {
   return roles;
 }
 
+void LanguageModel::watch_logits(bool on) {
+  for (const auto& block : blocks_) block->attention().watch_logits(on);
+}
+
+void LanguageModel::forget_logits() {
+  for (const auto& block : blocks_) block->attention().forget_logits();
+}
+
+at::Tensor LanguageModel::largest_logits(std::int64_t layer) const {
+  return blocks_.at(static_cast<std::size_t>(layer))
+      ->attention()
+      .largest_logits();
+}
+
 void LanguageModel::to_double() {
   to(torch::kDouble);
   if (table_.cosine.defined()) {

@@ -20,6 +20,7 @@ class Block : public torch::nn::Module {
   Block(const ModelConfig& config, std::int64_t layer);
   [[nodiscard]] at::Tensor forward(const at::Tensor& x,
                                    const RotaryTable& table) const;
+  [[nodiscard]] Attention& attention() { return *attention_; }
 
  private:
   std::shared_ptr<RmsNorm> attention_norm_;  // shared with the module registry
@@ -45,6 +46,11 @@ class LanguageModel : public torch::nn::Module, public DeclaresRoles {
   [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
   [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
       const override;
+  /// See Attention; for all layers.
+  void watch_logits(bool on);
+  void forget_logits();
+  [[nodiscard]] at::Tensor largest_logits(std::int64_t layer) const;
+
   /// The rotary tables follow the parameters' dtype: float64 for tests.
   void to_double();
 

@@ -1,26 +1,80 @@
 #include "muonlab/optim/optimizer.h"
 
 #include <ATen/ATen.h>
-#include <torch/serialize/archive.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
-#include "muonlab/linalg/tensor_file.h"
-#include "muonlab/optim/adamw.h"
+#include "muonlab/linalg/tensor_view.h"
+#include "muonlab/optim/elementwise.h"
+#include "muonlab/optim/matrix_step.h"
 
 namespace muonlab::optim {
 
 namespace {
 
-constexpr const char* kFirst = ".first";
-constexpr const char* kSecond = ".second";
-constexpr const char* kStep = ".step";
-constexpr const char* kSchema = "1";
-
 const void* identity(const at::Tensor& tensor) {
   return tensor.unsafeGetTensorImpl();
+}
+
+// The weight in working precision and C order: the parameter's own memory, or a
+// copy that write_back() returns.
+struct WorkingWeight {
+  at::Tensor values;
+  bool copied = false;
+};
+
+WorkingWeight working_weight(const at::Tensor& parameter) {
+  // Shares memory and version counter, without autograd.
+  const at::Tensor own = parameter.detach();
+  const auto dtype = working_dtype(own.scalar_type());
+  if (own.scalar_type() == dtype && own.is_contiguous()) return {own, false};
+  return {at::empty(own.sizes(), own.options().dtype(dtype)).copy_(own), true};
+}
+
+void write_back(at::Tensor& parameter, const WorkingWeight& weight) {
+  if (weight.copied) {
+    parameter.detach().copy_(weight.values.view(parameter.sizes()));
+  }
+}
+
+at::Tensor working_gradient(const Route& route) {
+  return route.parameter.grad()
+      .to(working_dtype(route.parameter.scalar_type()))
+      .contiguous();
+}
+
+std::string who(const Route& route, const LogicalMatrix& matrix) {
+  return matrix.name.empty() ? route.name : route.name + "." + matrix.name;
+}
+
+at::Tensor flat(const at::Tensor& x, const Route& route) {
+  const LogicalMatrix& any = route.matrices.front();
+  return x.view({-1, any.columns});
+}
+
+std::string own_key(const StateSlot& slot, const LogicalMatrix& matrix) {
+  return matrix.name.empty() ? slot.name : slot.name + "." + matrix.name;
+}
+
+// Largest magnitude of each logical matrix's gradient (or of the whole), NaN
+// and infinity included.
+std::vector<double> largest_entries(const Route& route) {
+  const at::Tensor gradient = working_gradient(route);
+  const auto largest = [](const at::Tensor& x) {
+    return at::linalg_vector_norm(x, INFINITY);
+  };
+  if (route.matrices.size() < 2) {
+    return {largest(gradient).item<double>()};
+  }
+  std::vector<at::Tensor> norms;
+  for (const LogicalMatrix& m : route.matrices) {
+    norms.push_back(largest(rows_of(m, flat(gradient, route))));
+  }
+  return linalg::values_of(at::stack(norms));
 }
 
 }  // namespace
@@ -32,14 +86,18 @@ Optimizer::Optimizer(Plan plan)
                               std::make_unique<GroupOptions>(adamw())),
       plan_(std::move(plan)) {
   for (const Group& group : plan_.groups) validate(group.options, group.name);
+  for (std::size_t i = 0; i < plan_.routes.size(); ++i) {
+    const Route& route = plan_.routes[i];
+    known_.emplace(identity(route.parameter), i);
+    updates_[route.name] = 0;
+    counters_[rule_name(plan_.group_of(route).options.update())];
+  }
   for (std::size_t g = 0; g < plan_.groups.size(); ++g) {
     std::vector<at::Tensor> parameters;
-    for (std::size_t i = 0; i < plan_.routes.size(); ++i) {
-      const Route& route = plan_.routes[i];
-      if (route.group != g) continue;
-      parameters.push_back(route.parameter);
-      known_.emplace(identity(route.parameter), i);
-      updates_[route.name] = 0;
+    for (const Route& route : plan_.routes) {
+      if (route.group == g && !route.frozen) {
+        parameters.push_back(route.parameter);
+      }
     }
     add_param_group(torch::optim::OptimizerParamGroup(parameters));
     param_groups_.back().set_options(
@@ -47,11 +105,9 @@ Optimizer::Optimizer(Plan plan)
   }
 }
 
-std::vector<std::vector<std::size_t>> Optimizer::members() const {
-  std::vector<std::vector<std::size_t>> groups;
+std::vector<std::size_t> Optimizer::members() const {
   std::set<std::size_t> seen;
   for (std::size_t g = 0; g < param_groups_.size(); ++g) {
-    auto& routes = groups.emplace_back();
     for (const at::Tensor& parameter : param_groups_[g].params()) {
       const auto found = known_.find(identity(parameter));
       MUONLAB_CHECK(found != known_.end(), "Optimizer: group ", g,
@@ -60,10 +116,97 @@ std::vector<std::vector<std::size_t>> Optimizer::members() const {
       MUONLAB_CHECK(seen.insert(found->second).second, "Optimizer: parameter '",
                     plan_.routes[found->second].name,
                     "' is in the groups twice");
-      routes.push_back(found->second);
     }
   }
-  return groups;
+  return {seen.begin(), seen.end()};
+}
+
+const GroupOptions& Optimizer::options_of_group(std::size_t group) const {
+  return static_cast<const GroupOptions&>(param_groups_.at(group).options());
+}
+
+void Optimizer::check_groups() const {
+  MUONLAB_CHECK(param_groups_.size() >= plan_.groups.size(), "Optimizer: got ",
+                param_groups_.size(), " parameter groups, expected the plan's ",
+                plan_.groups.size(), " and those that were added");
+  for (std::size_t g = 0; g < param_groups_.size(); ++g) {
+    const auto* options =
+        dynamic_cast<const GroupOptions*>(&param_groups_[g].options());
+    MUONLAB_CHECK(options != nullptr, "Optimizer: group ", g,
+                  ": its options are not muonlab::optim::GroupOptions");
+    validate(*options, concat("Optimizer: group ", g));
+  }
+}
+
+Optimizer::Work Optimizer::checked(std::size_t index) const {
+  const Route& route = plan_.routes[index];
+  const GroupOptions& options = options_of_route(route);
+  const bool matrix = is_matrix_rule(options.update());
+  MUONLAB_CHECK(!matrix || !route.matrices.empty(), "Optimizer: parameter '",
+                route.name,
+                "': its group has a matrix rule, but it was routed without "
+                "logical matrices; route the model again");
+  const at::Tensor& gradient = route.parameter.grad();
+  MUONLAB_CHECK(gradient.layout() == at::kStrided, "Optimizer: parameter '",
+                route.name, "': has a sparse gradient, expected a dense one");
+  MUONLAB_CHECK(gradient.sizes() == route.parameter.sizes(),
+                "Optimizer: parameter '", route.name,
+                "': has a gradient of shape ", gradient.sizes(), ", expected ",
+                route.parameter.sizes());
+  Work work{.route = index, .skipped = {}};
+  const bool skip_zero = std::visit(
+      [](const auto& r) {
+        if constexpr (requires { r.skip_zero; }) return r.skip_zero;
+        return false;
+      },
+      options.update());
+  for (const double largest : largest_entries(route)) {
+    if (!std::isfinite(largest)) {
+      throw Error(ErrorKind::kDiverged,
+                  concat("Optimizer: parameter '", route.name,
+                         "': its gradient is not finite; the step was refused "
+                         "and nothing was changed"),
+                  "lower the learning rate, clip the gradients, or find where "
+                  "the loss overflows");
+    }
+    work.skipped.push_back(matrix && skip_zero && largest == 0);
+  }
+  const auto state = states_.find(route.name);
+  if (state != states_.end()) {
+    for (const auto& [slot, shape] : layout_of(route)) {
+      MUONLAB_CHECK(state->second.tensors.count(slot) != 0,
+                    "Optimizer: parameter '", route.name,
+                    "': its state has no '", slot, "': rule '",
+                    rule_name(options.update()),
+                    "' took the place of another one; save and load the state "
+                    "under the new rule, or make a new optimizer");
+    }
+  }
+  if (matrix && state == states_.end()) {
+    const at::Tensor weight =
+        flat(working_weight(route.parameter).values, route);
+    for (const LogicalMatrix& m : route.matrices) {
+      check_start(options.update(), rows_of(m, weight), who(route, m));
+    }
+  }
+  return work;
+}
+
+std::vector<Optimizer::Work> Optimizer::checked_work() {
+  check_groups();
+  std::vector<Work> work;
+  std::vector<std::string> without;
+  for (const std::size_t i : members()) {
+    const Route& route = plan_.routes[i];
+    if (route.parameter.grad().defined()) {
+      work.push_back(checked(i));
+    } else {
+      without.push_back(rule_name(options_of_route(route).update()));
+    }
+  }
+  check_attention();
+  for (const std::string& rule : without) ++counters_[rule].without_gradient;
+  return work;
 }
 
 torch::Tensor Optimizer::step(LossClosure closure) {
@@ -73,63 +216,154 @@ torch::Tensor Optimizer::step(LossClosure closure) {
     loss = closure();
   }
   const at::NoGradGuard no_grad;
-  const auto groups = members();
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    const auto* options =
-        dynamic_cast<const GroupOptions*>(&param_groups_[g].options());
-    MUONLAB_CHECK(options != nullptr, "Optimizer: group ", g,
-                  ": its options are not muonlab::optim::GroupOptions");
-    validate(*options, concat("Optimizer: group ", g));
-    const bool matrix = std::holds_alternative<MatrixRule>(options->update());
-    for (const std::size_t i : groups[g]) {
-      MUONLAB_CHECK(!matrix || !plan_.routes[i].matrices.empty(),
-                    "Optimizer: parameter '", plan_.routes[i].name,
-                    "': its group has a matrix rule, but it was routed without "
-                    "logical matrices; route the model again");
-      const at::Tensor& gradient = plan_.routes[i].parameter.grad();
-      MUONLAB_CHECK(!gradient.defined() || gradient.layout() == at::kStrided,
-                    "Optimizer: parameter '", plan_.routes[i].name,
-                    "': has a sparse gradient, expected a dense one");
+  const std::vector<Work> work = checked_work();
+  if (observer_ != nullptr) {
+    for (const Work& w : work) {
+      const Route& route = plan_.routes[w.route];
+      observer_->before_update(route, options_of_route(route));
     }
   }
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    step_group(static_cast<const GroupOptions&>(param_groups_[g].options()),
-               groups[g]);
+  std::map<std::size_t, std::vector<Work>> elements;  // by group
+  for (const Work& w : work) {
+    const Route& route = plan_.routes[w.route];
+    const UpdateRule& rule = options_of_route(route).update();
+    if (is_matrix_rule(rule)) {
+      step_matrices(w);
+    } else {
+      elements[route.group].push_back(w);
+    }
+    RuleCounters& counters = counters_[rule_name(rule)];
+    const auto skipped = std::count(w.skipped.begin(), w.skipped.end(), true);
+    counters.skipped_zero += skipped;
+    if (skipped < static_cast<std::ptrdiff_t>(w.skipped.size())) {
+      ++counters.updates;
+      ++updates_[route.name];
+    }
+  }
+  for (const auto& [group, some] : elements) step_elements(group, some);
+  clip_heads();
+  if (observer_ != nullptr) {
+    for (const Work& w : work) {
+      const Route& route = plan_.routes[w.route];
+      observer_->after_update(route, options_of_route(route));
+    }
   }
   return loss;
 }
 
-Optimizer::State& Optimizer::state_of(const Route& route, bool second) {
-  State& state = states_[route.name];
-  if (!state.first.defined()) state.first = at::zeros_like(route.parameter);
-  if (second && !state.second.defined()) {
-    state.second = at::zeros_like(route.parameter);
-  }
-  return state;
-}
-
-void Optimizer::step_group(const GroupOptions& options,
-                           const std::vector<std::size_t>& routes) {
-  const auto* matrix = std::get_if<MatrixRule>(&options.update());
-  std::vector<AdamWTensors> elementwise;
-  for (const std::size_t i : routes) {
-    Route& route = plan_.routes[i];
-    const at::Tensor gradient = route.parameter.grad();
-    if (!gradient.defined()) continue;
-    State& state = state_of(route, matrix == nullptr);
-    ++state.step;
-    ++updates_[route.name];
-    if (matrix != nullptr) {
-      matrix_step(route.parameter, gradient, state.first, *matrix,
-                  route.matrices, options.lr(), options.weight_decay());
-    } else {
-      elementwise.push_back(
-          {route.parameter, gradient, state.first, state.second, state.step});
+void Optimizer::step_matrices(const Work& work) {
+  Route& route = plan_.routes[work.route];
+  const GroupOptions& options = options_of_route(route);
+  State& state = state_of(route);
+  const WorkingWeight weight = working_weight(route.parameter);
+  at::Tensor all_rows = flat(weight.values, route);
+  const at::Tensor gradient = flat(working_gradient(route), route);
+  for (std::size_t i = 0; i < route.matrices.size(); ++i) {
+    if (work.skipped[i]) continue;
+    const LogicalMatrix& m = route.matrices[i];
+    MatrixStep step{.weight = rows_of(m, all_rows),
+                    .gradient = rows_of(m, gradient),
+                    .state = {},
+                    .t = ++state.steps[i],
+                    .lr = options.lr(),
+                    .weight_decay = options.weight_decay(),
+                    .who = who(route, m)};
+    const auto slots = state_slots(options.update(), m.rows, m.columns);
+    const auto whole = [&](const StateSlot& slot) {
+      const at::Tensor& t = state.tensors.at(slot.name);
+      return slot.kind == StateSlot::Kind::kPerRow ? t : flat(t, route);
+    };
+    for (const StateSlot& slot : slots) {
+      step.state[slot.name] = slot.kind == StateSlot::Kind::kOwn
+                                  ? state.tensors.at(own_key(slot, m))
+                                  : rows_of(m, whole(slot));
+    }
+    std::visit(
+        [&](const auto& rule) {
+          if constexpr (requires { optim::update(rule, step); }) {
+            optim::update(rule, step);
+          }
+        },
+        options.update());
+    put_rows(m, all_rows, step.weight);
+    for (const StateSlot& slot : slots) {
+      if (slot.kind == StateSlot::Kind::kOwn) continue;
+      at::Tensor target = whole(slot);
+      put_rows(m, target, step.state.at(slot.name));
     }
   }
-  if (matrix == nullptr) {
-    adamw_step(elementwise, std::get<AdamWRule>(options.update()), options.lr(),
-               options.weight_decay());
+  write_back(route.parameter, weight);
+}
+
+void Optimizer::step_elements(std::size_t group,
+                              const std::vector<Work>& work) {
+  const GroupOptions& options = options_of_group(group);
+  std::vector<WorkingWeight> weights;
+  std::vector<ElementStep> steps;
+  for (const Work& w : work) {
+    const Route& route = plan_.routes[w.route];
+    State& state = state_of(route);
+    weights.push_back(working_weight(route.parameter));
+    steps.push_back({.weight = weights.back().values,
+                     .gradient = working_gradient(route),
+                     .state = state.tensors,
+                     .t = ++state.steps.front()});
+  }
+  std::visit(
+      [&](const auto& rule) {
+        if constexpr (requires { optim::update(rule, steps, 0.0, 0.0); }) {
+          optim::update(rule, steps, options.lr(), options.weight_decay());
+        }
+      },
+      options.update());
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    write_back(plan_.routes[work[i].route].parameter, weights[i]);
+  }
+}
+
+void Optimizer::set_attention(std::vector<AttentionSource> sources) {
+  for (const AttentionSource& s : sources) {
+    const AttentionHeads& l = s.layout;
+    const auto check = [&](const std::string& name, std::int64_t first,
+                           std::int64_t heads) {
+      const Route& route = route_named(name);
+      MUONLAB_CHECK(first >= 0 && heads >= 1 && l.head_rows >= 1 &&
+                        first + heads * l.head_rows <= route.parameter.size(0),
+                    "Optimizer: attention '", l.name, "': ", heads,
+                    " heads of ", l.head_rows, " rows from row ", first,
+                    " do not fit parameter '", name, "' of shape ",
+                    route.parameter.sizes());
+    };
+    check(l.query, l.query_row, l.heads);
+    check(l.key, l.key_row, l.key_heads);
+    MUONLAB_CHECK(l.heads % l.key_heads == 0, "Optimizer: attention '", l.name,
+                  "': ", l.key_heads, " key heads do not divide ", l.heads,
+                  " query heads");
+  }
+  attention_ = std::move(sources);
+}
+
+void Optimizer::check_attention() const {
+  for (const Group& group : plan_.groups) {
+    const auto* rule = std::get_if<MatrixRule>(&group.options.update());
+    if (rule == nullptr || !(rule->qk_clip > 0)) continue;
+    MUONLAB_CHECK(!attention_.empty(), "Optimizer: group '", group.name,
+                  "': qk_clip is ", rule->qk_clip,
+                  ", but no attention layer reports its logits; call "
+                  "set_attention(), or set qk_clip to 0");
+  }
+}
+
+void Optimizer::clip_heads() {
+  for (const AttentionSource& source : attention_) {
+    const Route& query = route_named(source.layout.query);
+    const auto* rule =
+        std::get_if<MatrixRule>(&options_of_route(query).update());
+    if (rule == nullptr || !(rule->qk_clip > 0)) continue;
+    at::Tensor query_rows = query.parameter;
+    at::Tensor key_rows = route_named(source.layout.key).parameter;
+    clipped_heads_ += qk_clip_(query_rows, key_rows, source.layout,
+                               source.largest(), rule->qk_clip);
   }
 }
 
@@ -139,128 +373,28 @@ void Optimizer::set_lr_factor(double factor) {
   }
 }
 
-Optimizer::Tensors Optimizer::state_tensors() const {
-  Tensors tensors;
-  // A parameter that never stepped has its count alone, so that a state that
-  // lacks a parameter can be told from one in which it was idle.
+std::string Optimizer::report() const {
+  std::string text;
+  for (const auto& [rule, c] : counters_) {
+    text += concat("rule ", rule, ": ", core::grouped(c.updates),
+                   " parameter updates");
+    if (c.skipped_zero > 0) {
+      text += concat(", ", core::grouped(c.skipped_zero),
+                     " matrices skipped (zero gradient)");
+    }
+    if (c.without_gradient > 0) {
+      text += concat(", ", core::grouped(c.without_gradient),
+                     " times without a gradient");
+    }
+    text += "\n";
+  }
   for (const Route& route : plan_.routes) {
-    const auto found = states_.find(route.name);
-    const State state = found == states_.end() ? State{} : found->second;
-    if (state.first.defined()) tensors[route.name + kFirst] = state.first;
-    if (state.second.defined()) tensors[route.name + kSecond] = state.second;
-    tensors[route.name + kStep] = at::full({}, state.step, at::kLong);
-  }
-  return tensors;
-}
-
-void Optimizer::restore(const Tensors& tensors, const std::string& source) {
-  std::map<std::string, State> restored;
-  std::vector<std::string> faults;
-  std::set<std::string> taken;
-  for (const Route& route : plan_.routes) {
-    const auto take = [&](const char* suffix) -> at::Tensor {
-      const auto found = tensors.find(route.name + suffix);
-      if (found == tensors.end()) return {};
-      taken.insert(found->first);
-      return found->second;
-    };
-    State state{.first = take(kFirst), .second = take(kSecond), .step = 0};
-    const at::Tensor steps = take(kStep);
-    const auto fault = [&](const std::string& what) {
-      faults.push_back("'" + route.name + "' " + what);
-    };
-    if (!steps.defined() || steps.numel() != 1 ||
-        steps.scalar_type() != at::kLong || steps.item<std::int64_t>() < 0) {
-      fault("is missing or has no count of its steps");
-      continue;
+    if (updates_.at(route.name) == 0) {
+      text += concat("never updated: '", route.name, "'",
+                     route.frozen ? " (frozen)" : "", "\n");
     }
-    state.step = steps.item<std::int64_t>();
-    const bool stepped = state.step > 0;
-    const bool elementwise = !std::holds_alternative<MatrixRule>(
-        plan_.group_of(route).options.update());
-    if (state.first.defined() != stepped ||
-        state.second.defined() != (stepped && elementwise)) {
-      fault("has the state of another rule");
-      continue;
-    }
-    if (!stepped) continue;
-    for (at::Tensor* t : {&state.first, &state.second}) {
-      if (!t->defined()) continue;
-      if (t->sizes() != route.parameter.sizes() ||
-          t->scalar_type() != route.parameter.scalar_type()) {
-        fault(concat("has shape ", t->sizes(), " of ", t->scalar_type(),
-                     ", expected ", route.parameter.sizes(), " of ",
-                     route.parameter.scalar_type()));
-      }
-      // Copied into the parameter's own memory layout (channels last, say).
-      if (faults.empty()) *t = at::zeros_like(route.parameter).copy_(*t);
-    }
-    restored.emplace(route.name, std::move(state));
   }
-  std::set<std::string> strangers;
-  for (const auto& [key, tensor] : tensors) {
-    if (taken.count(key) != 0) continue;
-    const std::string name = key.substr(0, key.rfind('.'));
-    strangers.insert(updates_.count(name) != 0 ? key : name);
-  }
-  for (const std::string& name : strangers) {
-    faults.push_back("'" + name + "' is not in the routing plan");
-  }
-  MUONLAB_CHECK(
-      faults.empty(), source,
-      ": the state does not fit the routing plan: ", core::join(faults, "; "));
-  states_ = std::move(restored);
-  for (auto& [name, count] : updates_) {
-    const auto state = states_.find(name);
-    count = state == states_.end() ? 0 : state->second.step;
-  }
-}
-
-void Optimizer::save(const std::filesystem::path& path) const {
-  const Tensors tensors = state_tensors();
-  linalg::save_tensors(path, {tensors.begin(), tensors.end()},
-                       {{"muonlab.optimizer.schema", kSchema}});
-}
-
-void Optimizer::load(const std::filesystem::path& path) {
-  const auto file = linalg::load_tensors(path);
-  const auto schema = file.metadata.find("muonlab.optimizer.schema");
-  if (schema == file.metadata.end() || schema->second != kSchema) {
-    throw Error(ErrorKind::kCorruptData,
-                concat(path.string(),
-                       ": is not a muonlab optimizer state of "
-                       "schema ",
-                       kSchema));
-  }
-  restore(file.tensors, path.string());
-}
-
-void Optimizer::save(torch::serialize::OutputArchive& archive) const {
-  const Tensors tensors = state_tensors();
-  c10::List<std::string> keys;
-  for (const auto& [key, tensor] : tensors) {
-    // Archive names may not hold dots, so tensors are numbered.
-    archive.write("state_" + std::to_string(keys.size()), tensor,
-                  /*is_buffer=*/true);
-    keys.push_back(key);
-  }
-  archive.write("muonlab_keys", c10::IValue(keys));
-}
-
-void Optimizer::load(torch::serialize::InputArchive& archive) {
-  c10::IValue keys;
-  if (!archive.try_read("muonlab_keys", keys)) {
-    throw Error(ErrorKind::kCorruptData,
-                "Optimizer: the archive holds no muonlab optimizer state");
-  }
-  Tensors tensors;
-  std::size_t i = 0;
-  for (const c10::IValue& key : keys.toList()) {
-    at::Tensor tensor;
-    archive.read("state_" + std::to_string(i++), tensor, /*is_buffer=*/true);
-    tensors[key.toStringRef()] = tensor;
-  }
-  restore(tensors, "Optimizer archive");
+  return text;
 }
 
 }  // namespace muonlab::optim

@@ -2,11 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <ostream>
 #include <sstream>
+#include <type_traits>
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/optim/decay.h"
+#include "muonlab/optim/matrix_step.h"
 
 namespace muonlab::optim {
 
@@ -47,61 +51,143 @@ std::string significant(double value) {
   return out.str();
 }
 
+// " (query, key, value)", or the first and the last of many.
+std::string block_names(const Route& route) {
+  const auto& all = route.matrices;
+  if (all.size() < 2) return "";
+  std::vector<std::string> names;
+  for (const LogicalMatrix& m : all) names.push_back(m.name);
+  if (names.size() > 4) names = {all.front().name, "...", all.back().name};
+  return " (" + core::join(names, ", ") + ")";
+}
+
+Decay decay_of(const UpdateRule& rule) {
+  return std::visit(
+      [](const auto& r) {
+        if constexpr (requires { r.decay; }) {
+          return r.decay;
+        } else if constexpr (std::is_same_v<decltype(r), const SoapRule&>) {
+          return Decay::kAfter;
+        } else {
+          return Decay::kDecoupled;
+        }
+      },
+      rule);
+}
+
+// The scale of rules that are not the pipeline's is fixed by their papers.
+std::optional<Scale> scale_of(const UpdateRule& rule) {
+  if (const auto* r = std::get_if<MatrixRule>(&rule)) return r->scale;
+  if (std::holds_alternative<DionRule>(rule)) return Scale::kSpectral;
+  if (std::holds_alternative<Dion2Rule>(rule)) return Scale::kSpectral;
+  if (std::holds_alternative<MuownRule>(rule)) return Scale::kMatchRms;
+  return std::nullopt;
+}
+
+// nullopt where the step decides; 1 where the rule has no scale.
+std::optional<double> factor_of(const UpdateRule& rule,
+                                const LogicalMatrix& m) {
+  const auto scale = scale_of(rule);
+  if (!scale) return 1;
+  const auto factor = shape_factor(*scale, m.rows, m.columns);
+  const auto* matrix = std::get_if<MatrixRule>(&rule);
+  if (factor && matrix != nullptr) return *factor * matrix->scale_factor;
+  return factor;
+}
+
+double removed_per_step(const GroupOptions& options) {
+  return decay_per_step(decay_of(options.update()), options.lr(),
+                        options.weight_decay());
+}
+
 std::vector<std::string> row(const Plan& plan, const Route& route) {
   const Group& group = plan.group_of(route);
+  const UpdateRule& rule = group.options.update();
   const double lr = group.options.lr();
   std::string logical = "element-wise";
   std::string scale = "-";
   std::string rate = significant(lr);
-  if (const auto* rule = std::get_if<MatrixRule>(&group.options.update())) {
-    const auto factor = [&](const LogicalMatrix& m) {
-      return scale_factor(rule->scale, m.rows, m.columns);
+  if (is_matrix_rule(rule)) {
+    logical = per_matrix(route,
+                         [](const LogicalMatrix& m) {
+                           return concat(m.rows, "x", m.columns);
+                         }) +
+              block_names(route);
+    const auto factor = [&](const LogicalMatrix& m, double times) {
+      const auto f = factor_of(rule, m);
+      return f ? significant(*f * times) : std::string("by step");
     };
-    logical = per_matrix(route, [](const LogicalMatrix& m) {
-      return concat(m.rows, "x", m.columns);
-    });
-    scale = concat(scale_name(rule->scale), "=",
-                   per_matrix(route, [&](const LogicalMatrix& m) {
-                     return significant(factor(m));
-                   }));
-    rate = per_matrix(route, [&](const LogicalMatrix& m) {
-      return significant(lr * factor(m));
-    });
+    if (const auto named = scale_of(rule)) {
+      scale = concat(scale_name(*named), "=",
+                     per_matrix(route, [&](const LogicalMatrix& m) {
+                       return factor(m, 1);
+                     }));
+    }
+    rate = per_matrix(route,
+                      [&](const LogicalMatrix& m) { return factor(m, lr); });
   }
   return {route.name,
           shape_text(route.parameter.sizes()),
           std::string(role_name(route.role)),
-          rule_name(group.options.update()),
+          rule_name(rule),
           logical,
           scale,
           rate,
-          significant(lr * group.options.weight_decay()),
+          significant(removed_per_step(group.options)),
           core::byte_size(static_cast<double>(state_bytes(plan, route))),
           route.why};
 }
 
 }  // namespace
 
+at::ScalarType working_dtype(at::ScalarType parameter) {
+  return parameter == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 std::int64_t state_bytes(const Plan& plan, const Route& route) {
-  const bool matrix =
-      std::holds_alternative<MatrixRule>(plan.group_of(route).options.update());
-  return (matrix ? 1 : 2) * static_cast<std::int64_t>(route.parameter.nbytes());
+  const UpdateRule& rule = plan.group_of(route).options.update();
+  const auto bytes_of_shape = [](const std::vector<std::int64_t>& shape) {
+    std::int64_t count = 1;
+    for (const std::int64_t d : shape) count *= d;
+    return count;
+  };
+  std::int64_t values = 0;
+  const std::int64_t all = route.parameter.numel();
+  if (route.matrices.empty()) {
+    values = all * static_cast<std::int64_t>(state_slots(rule, 0, 0).size());
+  }
+  for (const LogicalMatrix& m : route.matrices) {
+    for (const StateSlot& slot : state_slots(rule, m.rows, m.columns)) {
+      if (slot.kind == StateSlot::Kind::kLikeWeight) {
+        values += m.rows * m.columns;
+      } else if (slot.kind == StateSlot::Kind::kPerRow) {
+        values += m.rows;
+      } else {
+        values += bytes_of_shape(slot.shape);
+      }
+    }
+  }
+  return values * static_cast<std::int64_t>(c10::elementSize(
+                      working_dtype(route.parameter.scalar_type())));
 }
 
 std::ostream& operator<<(std::ostream& out, const Plan& plan) {
   std::vector<std::vector<std::string>> rows = {
       {"parameter", "shape", "role", "rule", "logical", "scale",
        "effective rate", "decay/step", "state", "why"}};
-  for (const Route& route : plan.routes) rows.push_back(row(plan, route));
+  for (const Route& route : plan.routes) {
+    if (!route.frozen) rows.push_back(row(plan, route));
+  }
   out << core::aligned_table(rows);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     std::int64_t tensors = 0;
     std::int64_t elements = 0;
     for (const Route& route : plan.routes) {
-      if (route.group != i) continue;
+      if (route.group != i || route.frozen) continue;
       ++tensors;
       elements += route.parameter.numel();
     }
+    if (tensors == 0) continue;
     const GroupOptions& options = plan.groups[i].options;
     out << "group " << plan.groups[i].name << ": "
         << rule_name(options.update()) << ", lr " << options.lr()
@@ -119,34 +205,35 @@ formats::Json plan_json(const Plan& plan) {
   using formats::json_number;
   Json rows = Json::array();
   for (const Route& route : plan.routes) {
+    if (route.frozen) continue;
     const Group& group = plan.group_of(route);
+    const UpdateRule& rule = group.options.update();
     const double lr = group.options.lr();
     Json blocks = Json::array();
     Json rates = Json::array();
     Json scales = Json::array();
-    const auto* rule = std::get_if<MatrixRule>(&group.options.update());
     for (const LogicalMatrix& m : route.matrices) {
-      const double factor = scale_factor(rule->scale, m.rows, m.columns);
+      const auto factor = factor_of(rule, m);
       blocks.push_back(
           {{"name", m.name}, {"rows", m.rows}, {"columns", m.columns}});
-      scales.push_back(json_number(factor));
-      rates.push_back(json_number(lr * factor));
+      scales.push_back(factor ? json_number(*factor) : Json());
+      rates.push_back(factor ? json_number(lr * *factor) : Json());
     }
-    if (rule == nullptr) rates.push_back(json_number(lr));
-    rows.push_back(
-        {{"name", route.name},
-         {"shape", route.parameter.sizes().vec()},
-         {"role", role_name(route.role)},
-         {"rule", rule_name(group.options.update())},
-         {"group", group.name},
-         {"blocks", blocks},
-         {"scale", rule != nullptr ? Json(scale_name(rule->scale)) : Json()},
-         {"scale_factor", scales},
-         {"effective_lr", rates},
-         {"effective_weight_decay",
-          json_number(lr * group.options.weight_decay())},
-         {"state_bytes", state_bytes(plan, route)},
-         {"why", route.why}});
+    if (!is_matrix_rule(rule)) rates.push_back(json_number(lr));
+    const auto scale = scale_of(rule);
+    rows.push_back({{"name", route.name},
+                    {"shape", route.parameter.sizes().vec()},
+                    {"role", role_name(route.role)},
+                    {"rule", rule_name(rule)},
+                    {"group", group.name},
+                    {"blocks", blocks},
+                    {"scale", scale ? Json(scale_name(*scale)) : Json()},
+                    {"scale_factor", scales},
+                    {"effective_lr", rates},
+                    {"effective_weight_decay",
+                     json_number(removed_per_step(group.options))},
+                    {"state_bytes", state_bytes(plan, route)},
+                    {"why", route.why}});
   }
   Json left_out = Json::array();
   for (const auto& [name, why] : plan.left_out) {

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "muonlab/core/error.h"
+#include "muonlab/core/text.h"
 
 namespace muonlab::optim {
 
@@ -20,19 +22,6 @@ struct Found {
   std::vector<RowBlock> blocks;
   std::string why;
 };
-
-// Glob with `*` only. Linear in the text for the patterns that people write.
-bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern.front() == '*') {
-    for (std::size_t skip = 0; skip <= name.size(); ++skip) {
-      if (matches(pattern.substr(1), name.substr(skip))) return true;
-    }
-    return false;
-  }
-  return !name.empty() && name.front() == pattern.front() &&
-         matches(pattern.substr(1), name.substr(1));
-}
 
 template <typename... Types>
 bool is_any(const torch::nn::Module& module) {
@@ -98,14 +87,21 @@ void apply_overrides(const std::vector<RoleOverride>& overrides,
   for (const RoleOverride& override_ : overrides) {
     bool any = false;
     for (const std::string& name : names) {
-      if (!matches(override_.pattern, name)) continue;
+      if (!core::matches_pattern(override_.pattern, name)) continue;
       any = true;
       const auto [place, fresh] = by.emplace(name, override_.pattern);
-      MUONLAB_CHECK(fresh || found.at(name).role == override_.role,
+      MUONLAB_CHECK(fresh || (found.at(name).role == override_.role &&
+                              (!override_.blocks ||
+                               *override_.blocks == found.at(name).blocks)),
                     "route: parameter '", name, "': patterns '", place->second,
-                    "' and '", override_.pattern, "' give it different roles");
-      auto blocks = found.count(name) != 0 ? found.at(name).blocks
-                                           : std::vector<RowBlock>{};
+                    "' and '", override_.pattern,
+                    "' give it different roles or blocks");
+      std::vector<RowBlock> blocks;
+      if (override_.blocks) {
+        blocks = *override_.blocks;
+      } else if (found.count(name) != 0) {
+        blocks = found.at(name).blocks;
+      }
       found[name] = {override_.role, std::move(blocks),
                      concat("override '", override_.pattern, "'")};
     }
@@ -114,45 +110,54 @@ void apply_overrides(const std::vector<RoleOverride>& overrides,
   }
 }
 
-bool is_hidden(Role role) {
-  return role == Role::kMatrix || role == Role::kConvKernel;
-}
+using Parameters = std::vector<std::pair<std::string, at::Tensor>>;
 
-}  // namespace
-
-Plan route(const torch::nn::Module& model, const RouteOptions& options) {
-  validate(options.hidden, "hidden");
-  validate(options.auxiliary, "auxiliary");
-  std::map<std::string, Found> found;
-  collect("", model, found);
-  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
-    collect(item.key() + ".", *item.value(), found);
+// Makes the plan from what is known of each parameter.
+class Router {
+ public:
+  explicit Router(const RouteOptions& options) : options_(options) {
+    validate(options.hidden, "hidden");
+    validate(options.auxiliary, "auxiliary");
+    plan_.groups = {{"hidden", options.hidden},
+                    {"auxiliary", options.auxiliary}};
+    std::set<std::string> names = {"hidden", "auxiliary"};
+    for (const GroupRoute& group : options.groups) {
+      MUONLAB_CHECK(names.insert(group.name).second, "route: group '",
+                    group.name, "': the name is taken");
+    }
   }
-  std::vector<std::string> names;
-  for (const auto& item : model.named_parameters()) names.push_back(item.key());
-  apply_overrides(options.overrides, names, found);
 
-  Plan plan{
-      .groups = {{"hidden", options.hidden}, {"auxiliary", options.auxiliary}},
-      .routes = {},
-      .left_out = {}};
-  std::map<const void*, std::string> seen;  // tied parameters, by identity
-  for (const auto& item : model.named_parameters()) {
-    const std::string& name = item.key();
-    const at::Tensor& parameter = item.value();
+  Plan plan(const Parameters& parameters,
+            const std::map<std::string, Found>& found) {
+    for (const auto& [name, parameter] : parameters) {
+      add(name, parameter, found);
+    }
+    for (const GroupRoute& group : options_.groups) {
+      MUONLAB_CHECK(used_.count(group.name) != 0, "route: group '", group.name,
+                    "': pattern '", group.pattern, "' matches no parameter");
+    }
+    const bool any = std::any_of(plan_.routes.begin(), plan_.routes.end(),
+                                 [](const Route& r) { return !r.frozen; });
+    MUONLAB_CHECK(any, "route: the model has no parameter to train");
+    return std::move(plan_);
+  }
+
+ private:
+  void add(const std::string& name, const at::Tensor& parameter,
+           const std::map<std::string, Found>& found) {
     const auto [first, fresh] =
-        seen.emplace(parameter.unsafeGetTensorImpl(), name);
+        seen_.emplace(parameter.unsafeGetTensorImpl(), name);
     if (!fresh) {
-      plan.left_out.emplace_back(name, "tied to '" + first->second + "'");
-      continue;
+      plan_.left_out.emplace_back(name, "tied to '" + first->second + "'");
+      return;
     }
-    if (!parameter.requires_grad()) {
-      plan.left_out.emplace_back(name, "frozen (requires_grad is false)");
-      continue;
-    }
-    MUONLAB_CHECK(parameter.is_floating_point(), "route: parameter '", name,
-                  "': got dtype ", parameter.dtype().name(),
-                  ", expected a real floating point type");
+    const auto type = parameter.scalar_type();
+    MUONLAB_CHECK(
+        type == at::kFloat || type == at::kDouble || type == at::kBFloat16 ||
+            type == at::kHalf,
+        "route: parameter '", name, "': got dtype ", parameter.dtype().name(),
+        ", expected float32, float64, bfloat16 or float16",
+        parameter.is_complex() ? " (keep real and imaginary parts apart)" : "");
     const auto role = found.find(name);
     if (role == found.end()) {
       throw Error(ErrorKind::kInvalidArgument,
@@ -164,32 +169,98 @@ Plan route(const torch::nn::Module& model, const RouteOptions& options) {
     Route route{.name = name,
                 .parameter = parameter,
                 .role = role->second.role,
-                .group = is_hidden(role->second.role) ? std::size_t{0} : 1,
+                .group = 0,
                 .matrices = {},
-                .why = role->second.why};
-    if (std::holds_alternative<MatrixRule>(
-            plan.group_of(route).options.update())) {
-      const auto type = parameter.scalar_type();
-      MUONLAB_CHECK(type == at::kFloat || type == at::kDouble,
-                    "route: parameter '", name, "': got dtype ",
-                    parameter.dtype().name(),
-                    ", matrix rules take float32 or float64");
-      route.matrices =
-          logical_matrices(parameter.sizes(), role->second.blocks,
-                           concat("route: parameter '", name, "'"));
+                .why = role->second.why,
+                .frozen = !parameter.requires_grad()};
+    route.group = group_for(route);
+    if (is_matrix_rule(plan_.group_of(route).options.update())) {
+      route.matrices = logical_matrices(
+          parameter.sizes(), role->second.role, role->second.blocks,
+          concat("route: parameter '", name, "'"));
     }
-    plan.routes.push_back(std::move(route));
+    if (route.frozen) {
+      plan_.left_out.emplace_back(name, "frozen (requires_grad is false)");
+    }
+    plan_.routes.push_back(std::move(route));
   }
-  MUONLAB_CHECK(!plan.routes.empty(),
-                "route: the model has no parameter to train");
-  return plan;
+
+  std::size_t group_for(Route& route) {
+    const std::size_t usual = is_hidden(route.role) ? 0 : 1;
+    const GroupRoute* chosen = nullptr;
+    for (const GroupRoute& group : options_.groups) {
+      if (!core::matches_pattern(group.pattern, route.name)) continue;
+      MUONLAB_CHECK(chosen == nullptr, "route: parameter '", route.name,
+                    "': groups '", chosen->name, "' and '", group.name,
+                    "' both claim it");
+      chosen = &group;
+    }
+    if (chosen == nullptr) return usual;
+    used_.insert(chosen->name);
+    route.why += concat("; group '", chosen->name, "'");
+    // One group of the plan for each of the two defaults that it extends.
+    const auto [place, fresh] =
+        made_.emplace(std::pair(chosen->name, usual), plan_.groups.size());
+    if (fresh) {
+      const bool second = made_.count({chosen->name, 1 - usual}) != 0;
+      plan_.groups.push_back(
+          {second ? chosen->name + "/" + plan_.groups[usual].name
+                  : chosen->name,
+           merged(plan_.groups[usual].options, chosen->overrides,
+                  concat("route: group '", chosen->name, "'"))});
+    }
+    return place->second;
+  }
+
+  const RouteOptions& options_;
+  Plan plan_;
+  std::map<const void*, std::string> seen_;  // tied parameters, by identity
+  std::set<std::string> used_;
+  std::map<std::pair<std::string, std::size_t>, std::size_t> made_;
+};
+
+Plan route_all(const Parameters& parameters, std::map<std::string, Found> found,
+               const RouteOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : parameters) names.push_back(name);
+  apply_overrides(options.overrides, names, found);
+  return Router(options).plan(parameters, found);
+}
+
+}  // namespace
+
+Plan route(const torch::nn::Module& model, const RouteOptions& options) {
+  std::map<std::string, Found> found;
+  collect("", model, found);
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    collect(item.key() + ".", *item.value(), found);
+  }
+  Parameters parameters;
+  for (const auto& item : model.named_parameters()) {
+    parameters.emplace_back(item.key(), item.value());
+  }
+  return route_all(parameters, std::move(found), options);
+}
+
+Plan route(const std::vector<DescribedParameter>& described,
+           const RouteOptions& options) {
+  std::map<std::string, Found> found;
+  Parameters parameters;
+  for (const DescribedParameter& d : described) {
+    MUONLAB_CHECK(
+        found.emplace(d.name, Found{d.role, d.blocks, "described"}).second,
+        "route: parameter '", d.name, "' is described twice");
+    parameters.emplace_back(d.name, d.parameter);
+  }
+  return route_all(parameters, std::move(found), options);
 }
 
 Plan route(const torch::nn::Module& model, const GroupOptions& hidden,
            const GroupOptions& auxiliary) {
-  return route(
-      model,
-      RouteOptions{.hidden = hidden, .auxiliary = auxiliary, .overrides = {}});
+  RouteOptions options;
+  options.hidden = hidden;
+  options.auxiliary = auxiliary;
+  return route(model, options);
 }
 
 }  // namespace muonlab::optim

@@ -1,10 +1,7 @@
 #include "muonlab/train/finished_run.h"
 
-#include <sstream>
-
 #include "muonlab/core/error.h"
 #include "muonlab/nn/language_model.h"
-#include "muonlab/optim/route.h"
 #include "muonlab/train/load_run.h"
 #include "muonlab/train/open_dataset.h"
 #include "muonlab/train/summary.h"
@@ -29,13 +26,6 @@ void check_same_data(const std::filesystem::path& folder,
 void load_final_weights(nn::LanguageModel& model,
                         const std::filesystem::path& folder) {
   load_weights(model, folder / "model.safetensors");
-}
-
-optim::Plan plan_of(RunConfig& config) {
-  const data::Dataset dataset = open_dataset(config);
-  const nn::LanguageModel model(config.model);
-  return optim::route(model, hidden_options(config.optim),
-                      auxiliary_options(config.optim));
 }
 
 }  // namespace
@@ -64,16 +54,6 @@ std::string sample_run(const std::filesystem::path& folder,
   nn::LanguageModel model(config.model);
   load_final_weights(model, folder);
   return sample(model, *dataset.tokenizer(), prompt, options);
-}
-
-std::string routing_text(RunConfig config) {
-  std::ostringstream out;
-  out << plan_of(config);
-  return out.str();
-}
-
-formats::Json routing_json(RunConfig config) {
-  return optim::plan_json(plan_of(config));
 }
 
 }  // namespace muonlab::train

@@ -23,8 +23,4 @@ namespace muonlab::train {
                                      const std::string& prompt,
                                      const SampleOptions& options);
 
-/// The routing table of a configuration's model.
-[[nodiscard]] std::string routing_text(RunConfig config);
-[[nodiscard]] formats::Json routing_json(RunConfig config);
-
 }  // namespace muonlab::train

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/hash.h"
@@ -17,7 +16,7 @@ namespace muonlab::train {
 namespace {
 
 // Raised by hand when a change alters the numbers of a run.
-constexpr int kNumericsVersion = 1;
+constexpr int kNumericsVersion = 2;
 
 void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.vocabulary", &m.vocabulary,
@@ -46,32 +45,38 @@ void add_model_fields(nn::ModelConfig& m, Fields& f) {
 
 void add_optim_fields(OptimConfig& o, Fields& f) {
   f.add("optim.rule", &o.rule,
-        "rule of the hidden matrices: " +
-            core::join(optim::preset_names(), ", "));
+        "rule of the hidden matrices: see `muonlab optim list`");
   f.add("optim.lr", &o.lr, "peak learning rate of the hidden matrices");
   f.add("optim.weight_decay", &o.weight_decay,
-        "decoupled: a step shrinks weights by lr * weight_decay");
-  f.add("optim.momentum", &o.momentum, "matrix rules: in [0, 1)");
-  f.add("optim.momentum_form", &o.momentum_form,
-        "matrix rules: ema or heavy-ball");
-  f.add("optim.nesterov", &o.nesterov, "matrix rules: look ahead");
-  f.add("optim.scale", &o.scale,
-        "matrix rules: " + core::join(optim::scale_names(), ", "));
-  f.add("optim.polar_method", &o.polar_method,
-        "matrix rules: newton-schulz or svd");
-  f.add("optim.polar_coefficients", &o.polar_coefficients,
-        "matrix rules: " + core::join(quintic_names(), ", "));
-  f.add("optim.polar_steps", &o.polar_steps, "matrix rules: 1 to 100");
-  f.add("optim.beta1", &o.beta1, "adamw: decay of the first moment");
-  f.add("optim.beta2", &o.beta2, "adamw: decay of the second moment");
-  f.add("optim.eps", &o.eps, "adamw: added to the root of the second moment");
-  f.add("optim.auxiliary.lr", &o.auxiliary_lr,
-        "AdamW's peak rate for embedding, head and gains");
+        "their decay; optim.decay says how it enters");
+  f.add("optim.blocks", &o.blocks,
+        "fused weights as parts, heads (a matrix each) or whole");
+  o.options.add_fields("optim", f);
+  f.add("optim.auxiliary.rule", &o.auxiliary_rule,
+        "rule of embedding, head and gains");
+  f.add("optim.auxiliary.lr", &o.auxiliary_lr, "their peak rate");
   f.add("optim.auxiliary.weight_decay", &o.auxiliary_weight_decay,
-        "decoupled decay of these");
-  f.add("optim.auxiliary.beta1", &o.auxiliary_beta1, "first moment");
-  f.add("optim.auxiliary.beta2", &o.auxiliary_beta2, "second moment");
-  f.add("optim.auxiliary.eps", &o.auxiliary_eps, "epsilon");
+        "their decay");
+  o.auxiliary_options.add_fields("optim.auxiliary", f);
+  for (auto& [name, group] : o.groups) {
+    const std::string prefix = "optim.groups." + name;
+    f.add(prefix + ".pattern", &group.pattern,
+          "parameters of this group, by name");
+    f.add(prefix + ".rule", &group.rule, "their rule");
+    f.add(prefix + ".lr", &group.lr, "their peak rate");
+    f.add(prefix + ".weight_decay", &group.weight_decay, "their decay");
+    group.options.add_fields(prefix, f);
+  }
+}
+
+// [optim.groups.NAME] makes the group: its fields are there from then on.
+void make_group(std::string_view key, RunConfig& config) {
+  constexpr std::string_view kPrefix = "optim.groups.";
+  if (key.substr(0, kPrefix.size()) != kPrefix) return;
+  const std::string_view rest = key.substr(kPrefix.size());
+  const auto dot = rest.find('.');
+  if (dot == std::string_view::npos || dot == 0) return;
+  config.optim.groups[std::string(rest.substr(0, dot))];
 }
 
 void check_at_least(std::int64_t value, std::int64_t least, const char* key) {
@@ -82,76 +87,6 @@ void check_at_least(std::int64_t value, std::int64_t least, const char* key) {
 void check_share(double value, const char* key) {
   MUONLAB_CHECK(value >= 0 && value <= 1, key, ": got ", value,
                 ", expected 0 to 1");
-}
-
-optim::MomentumForm momentum_form(const std::string& name) {
-  if (name == "ema") return optim::MomentumForm::kEma;
-  if (name == "heavy-ball") return optim::MomentumForm::kHeavyBall;
-  throw Error(ErrorKind::kInvalidArgument,
-              concat("optim.momentum_form: got '", name,
-                     "', expected ema or heavy-ball"));
-}
-
-PolarMethod polar_method(const std::string& name) {
-  if (name == "newton-schulz") return PolarMethod::kNewtonSchulz;
-  if (name == "svd") return PolarMethod::kSvd;
-  throw Error(ErrorKind::kInvalidArgument,
-              concat("optim.polar_method: got '", name,
-                     "', expected newton-schulz or svd"));
-}
-
-void refuse(bool set, const char* key, const std::string& rule) {
-  MUONLAB_CHECK(!set, "optim.", key, ": rule '", rule,
-                "' has no such option; remove the key");
-}
-
-// Takes what is set; `fill` then shows what the preset left as it was.
-void override_rule(optim::MatrixRule& rule, const OptimConfig& c) {
-  refuse(c.beta1.has_value(), "beta1", c.rule);
-  refuse(c.beta2.has_value(), "beta2", c.rule);
-  refuse(c.eps.has_value(), "eps", c.rule);
-  if (c.momentum) rule.momentum = *c.momentum;
-  if (c.momentum_form) rule.momentum_form = momentum_form(*c.momentum_form);
-  if (c.nesterov) rule.nesterov = *c.nesterov;
-  if (c.scale) rule.scale = optim::scale_from_name(*c.scale);
-  if (c.polar_method) rule.polar.method = polar_method(*c.polar_method);
-  if (c.polar_coefficients) rule.polar.coefficients = *c.polar_coefficients;
-  if (c.polar_steps) {
-    check_at_least(*c.polar_steps, 1, "optim.polar_steps");
-    rule.polar.steps = static_cast<int>(std::min<std::int64_t>(
-        *c.polar_steps, std::numeric_limits<int>::max()));
-  }
-}
-
-void override_rule(optim::AdamWRule& rule, const OptimConfig& c) {
-  refuse(c.momentum.has_value(), "momentum", c.rule);
-  refuse(c.momentum_form.has_value(), "momentum_form", c.rule);
-  refuse(c.nesterov.has_value(), "nesterov", c.rule);
-  refuse(c.scale.has_value(), "scale", c.rule);
-  refuse(c.polar_method.has_value(), "polar_method", c.rule);
-  refuse(c.polar_coefficients.has_value(), "polar_coefficients", c.rule);
-  refuse(c.polar_steps.has_value(), "polar_steps", c.rule);
-  if (c.beta1) rule.beta1 = *c.beta1;
-  if (c.beta2) rule.beta2 = *c.beta2;
-  if (c.eps) rule.eps = *c.eps;
-}
-
-void fill(OptimConfig& c, const optim::MatrixRule& rule) {
-  c.momentum = rule.momentum;
-  c.momentum_form =
-      rule.momentum_form == optim::MomentumForm::kEma ? "ema" : "heavy-ball";
-  c.nesterov = rule.nesterov;
-  c.scale = std::string(optim::scale_name(rule.scale));
-  c.polar_method =
-      rule.polar.method == PolarMethod::kSvd ? "svd" : "newton-schulz";
-  c.polar_coefficients = rule.polar.coefficients;
-  c.polar_steps = rule.polar.steps;
-}
-
-void fill(OptimConfig& c, const optim::AdamWRule& rule) {
-  c.beta1 = rule.beta1;
-  c.beta2 = rule.beta2;
-  c.eps = rule.eps;
 }
 
 }  // namespace
@@ -180,6 +115,12 @@ Fields fields_of(RunConfig& c) {
   f.add("eval.windows", &c.eval_windows,
         "windows of `context` tokens; 0: all, at most 1024");
   f.add("eval.every", &c.eval_every, "steps; 0: at the end only");
+  f.add("diagnostics.every", &c.diagnostics_every,
+        "steps between RMS, ratio and angle of each update; 0: never");
+  f.add("diagnostics.spectra_every", &c.spectra_every,
+        "steps between singular values and the like; 0: never");
+  f.add("diagnostics.spectra", &c.spectra,
+        "matrices that have spectra taken, by name pattern");
   return f;
 }
 
@@ -187,9 +128,17 @@ RunConfig read_run_config(const std::filesystem::path& path,
                           const std::vector<std::string>& overrides,
                           const std::string& skip) {
   RunConfig config;
+  const TomlFile file = read_toml(path);
+  for (const TomlFile::Entry& entry : file.entries) {
+    make_group(entry.key, config);
+  }
+  for (const std::string& text : overrides) make_group(text, config);
   Fields fields = fields_of(config);
-  for (const TomlFile::Entry& entry : read_toml(path).entries) {
-    if (!skip.empty() && entry.key.rfind(skip + ".", 0) == 0) continue;
+  for (const TomlFile::Entry& entry : file.entries) {
+    if (!skip.empty() &&
+        (entry.key == skip || entry.key.rfind(skip + ".", 0) == 0)) {
+      continue;
+    }
     fields.set(entry.key, entry.value, concat(path.string(), ":", entry.line));
   }
   for (const std::string& text : overrides) fields.set_override(text);
@@ -217,11 +166,22 @@ void resolve(RunConfig& c) {
   MUONLAB_CHECK(c.eval_split == "selection" || c.eval_split == "reporting",
                 "eval.split: got '", c.eval_split,
                 "', expected selection or reporting");
+  check_at_least(c.diagnostics_every, 0, "diagnostics.every");
+  check_at_least(c.spectra_every, 0, "diagnostics.spectra_every");
+  MUONLAB_CHECK(c.optim.blocks == "parts" || c.optim.blocks == "heads" ||
+                    c.optim.blocks == "whole",
+                "optim.blocks: got '", c.optim.blocks,
+                "', expected parts, heads or whole");
   const optim::GroupOptions hidden = hidden_options(c.optim);
   c.optim.lr = hidden.lr();
   c.optim.weight_decay = hidden.weight_decay();
-  std::visit([&](const auto& rule) { fill(c.optim, rule); }, hidden.update());
-  (void)auxiliary_options(c.optim);
+  c.optim.options.fill(option_values(hidden.update()));
+  c.optim.auxiliary_options.fill(
+      option_values(auxiliary_options(c.optim).update()));
+  for (const auto& [name, group] : c.optim.groups) {
+    MUONLAB_CHECK(!group.pattern.empty(), "optim.groups.", name,
+                  ".pattern: not set, expected a pattern of parameter names");
+  }
   (void)schedule_of(c);
 }
 
@@ -229,16 +189,16 @@ optim::GroupOptions hidden_options(const OptimConfig& c) {
   optim::GroupOptions options = optim::preset(c.rule);
   if (c.lr) options.lr(*c.lr);
   if (c.weight_decay) options.weight_decay(*c.weight_decay);
-  std::visit([&](auto& rule) { override_rule(rule, c); }, options.update());
+  set_options(options.update(), c.options.given(), "optim.");
   validate(options, "optim");
   return options;
 }
 
 optim::GroupOptions auxiliary_options(const OptimConfig& c) {
-  optim::GroupOptions options(optim::AdamWRule{.beta1 = c.auxiliary_beta1,
-                                               .beta2 = c.auxiliary_beta2,
-                                               .eps = c.auxiliary_eps},
-                              c.auxiliary_lr, c.auxiliary_weight_decay);
+  optim::GroupOptions options = optim::preset(c.auxiliary_rule);
+  options.lr(c.auxiliary_lr).weight_decay(c.auxiliary_weight_decay);
+  set_options(options.update(), c.auxiliary_options.given(),
+              "optim.auxiliary.");
   validate(options, "optim.auxiliary");
   return options;
 }
@@ -270,6 +230,9 @@ optim::Schedule schedule_of(const RunConfig& c) {
 std::string run_identity(RunConfig config, const std::string& dataset_hash) {
   config.data_path.clear();  // the dataset is known by its content
   config.log_every = 1;
+  config.diagnostics_every = 0;  // what is watched changes no number
+  config.spectra_every = 0;
+  config.spectra = "*";
   const formats::Json identity = {{"config", fields_of(config).to_json()},
                                   {"dataset", dataset_hash},
                                   {"numerics", kNumericsVersion},

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "muonlab/nn/model_config.h"
 #include "muonlab/optim/schedule.h"
 #include "muonlab/train/fields.h"
+#include "muonlab/train/rule_settings.h"
 
 namespace muonlab::optim {
 class GroupOptions;  // of presets.h, which includes LibTorch
@@ -17,28 +19,32 @@ class GroupOptions;  // of presets.h, which includes LibTorch
 
 namespace muonlab::train {
 
+/// Parameters by name pattern that get options of their own; what is not set
+/// is that of the hidden or the auxiliary parameters.
+struct GroupConfig {
+  std::string pattern;              ///< `*` stands for any text
+  std::optional<std::string> rule;  ///< a preset
+  std::optional<double> lr;
+  std::optional<double> weight_decay;
+  RuleSettings options;
+};
+
 /// What is not set takes the rule's own default; an option that the rule does
 /// not have is an error.
 struct OptimConfig {
   std::string rule = "muon";  ///< preset for the hidden matrices
   std::optional<double> lr;
   std::optional<double> weight_decay;
-  std::optional<double> momentum;
-  std::optional<std::string> momentum_form;  ///< "ema" or "heavy-ball"
-  std::optional<bool> nesterov;
-  std::optional<std::string> scale;         ///< s1 to s4
-  std::optional<std::string> polar_method;  ///< "newton-schulz" or "svd"
-  std::optional<std::string> polar_coefficients;
-  std::optional<std::int64_t> polar_steps;
-  std::optional<double> beta1;
-  std::optional<double> beta2;
-  std::optional<double> eps;
+  RuleSettings options;
+  /// Logical matrices of fused weights: "parts" (query, key, value, gate, up),
+  /// "heads" (a matrix per attention head), "whole" (as stored).
+  std::string blocks = "parts";
 
-  double auxiliary_lr = 8e-3;  ///< AdamW on embedding, head, gains
+  std::string auxiliary_rule = "adamw";  ///< for embedding, head, gains
+  double auxiliary_lr = 8e-3;
   double auxiliary_weight_decay = 0;
-  double auxiliary_beta1 = 0.9;
-  double auxiliary_beta2 = 0.95;
-  double auxiliary_eps = 1e-8;
+  RuleSettings auxiliary_options;
+  std::map<std::string, GroupConfig> groups;  ///< [optim.groups.NAME]
 };
 
 struct RunConfig {
@@ -60,6 +66,9 @@ struct RunConfig {
   std::int64_t eval_windows = 1024;      ///< of `context` tokens; 0: all,
                                          ///< at most 1,024
   std::int64_t eval_every = 0;           ///< steps; 0: at the end only
+  std::int64_t diagnostics_every = 10;   ///< steps; 0: never
+  std::int64_t spectra_every = 0;        ///< steps; 0: never
+  std::string spectra = "*";             ///< matrices whose spectra are taken
 };
 
 /// The table of all keys, for parsing, help and printing.
@@ -76,7 +85,6 @@ struct RunConfig {
 /// that printing shows what will run. Throws Error(kInvalidArgument).
 void resolve(RunConfig& config);
 
-/// From a resolved configuration.
 [[nodiscard]] optim::GroupOptions hidden_options(const OptimConfig& config);
 [[nodiscard]] optim::GroupOptions auxiliary_options(const OptimConfig& config);
 [[nodiscard]] optim::Schedule schedule_of(const RunConfig& config);

@@ -13,13 +13,14 @@
 #include "muonlab/linalg/tensor_file.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/nn/initialise.h"
-#include "muonlab/optim/route.h"
+#include "muonlab/optim/diagnostics.h"
 #include "muonlab/train/environment.h"
 #include "muonlab/train/evaluate.h"
 #include "muonlab/train/interrupt.h"
 #include "muonlab/train/load_run.h"
 #include "muonlab/train/open_dataset.h"
 #include "muonlab/train/progress.h"
+#include "muonlab/train/routing.h"
 #include "muonlab/train/run_folder.h"
 #include "muonlab/train/training_loop.h"
 
@@ -52,9 +53,16 @@ class Run {
         model_(config.model),
         optimizer_(plan()),
         loop_(config, dataset, model_, optimizer_),
+        diagnostics_({.every = config.diagnostics_every,
+                      .spectra_every = config.spectra_every,
+                      .spectra = config.spectra}),
         progress_(config.log_every,
                   [this](std::string_view line) { folder_.log(line); }) {
     progress_.set_quiet(request.quiet);
+    optimizer_.set_observer(&diagnostics_);
+    if (clips_logits(optimizer_.plan()) || config_.spectra_every > 0) {
+      connect_attention(model_, optimizer_);
+    }
     summary_.identity = std::move(identity);
     summary_.dataset = dataset.hash();
     describe();
@@ -82,8 +90,7 @@ class Run {
  private:
   optim::Plan plan() {
     nn::initialise(model_, static_cast<std::uint64_t>(config_.seed));
-    return optim::route(model_, hidden_options(config_.optim),
-                        auxiliary_options(config_.optim));
+    return plan_for(model_, config_.optim);
   }
 
   void describe() {
@@ -137,6 +144,7 @@ class Run {
 
   // False when the run cannot go on.
   bool train_step(std::int64_t step) {
+    diagnostics_.begin(step + 1);
     const StepOutcome outcome = loop_.run(step);
     if (step == 0) summary_.initial_loss = outcome.loss;
     if (!outcome.fault.empty()) {
@@ -155,6 +163,7 @@ class Run {
     clipped_ += outcome.clipped ? 1 : 0;
     outcomes_.push_back(outcome);
     record(step + 1, outcome, tokens);
+    record_diagnostics(step + 1);
     if (step == 0) warn_about_untouched();
     return true;
   }
@@ -188,6 +197,33 @@ class Run {
                     .seconds = o.total_seconds,
                     .optimizer_seconds = o.optimizer_seconds,
                     .tokens = tokens});
+  }
+
+  void record_diagnostics(std::int64_t step) {
+    if (!diagnostics_.due()) return;
+    Json line = {
+        {"t", "diag"}, {"step", step}, {"layers", diagnostics_.take()}};
+    if (diagnostics_.spectra_due()) {
+      Json logits = Json::object();
+      for (std::int64_t layer = 0; layer < config_.model.layers; ++layer) {
+        Json heads = Json::array();
+        for (const double v : linalg::values_of(model_.largest_logits(layer))) {
+          heads.push_back(json_number(v));
+        }
+        logits[concat("blocks.", layer, ".attention")] = heads;
+      }
+      line["attention_logits"] = logits;
+    }
+    Json rules = Json::object();
+    for (const auto& [rule, c] : optimizer_.counters()) {
+      rules[rule] = {{"updates", c.updates},
+                     {"skipped_zero", c.skipped_zero},
+                     {"without_gradient", c.without_gradient}};
+    }
+    line["rules"] = rules;
+    line["clipped_heads"] = optimizer_.clipped_heads();
+    line["clipped_steps"] = clipped_;
+    folder_.metric(line);
   }
 
   void warn_about_untouched() {
@@ -279,6 +315,7 @@ class Run {
   nn::LanguageModel model_;
   optim::Optimizer optimizer_;
   TrainingLoop loop_;
+  optim::Diagnostics diagnostics_;
   Progress progress_;
   RunSummary summary_;
   std::vector<StepOutcome> outcomes_;
@@ -317,8 +354,7 @@ Json dry_run(RunConfig config) {
   check_windows(dataset.info(), split_from_name(config.eval_split),
                 config.model.context, config.eval_windows);
   const nn::LanguageModel model(config.model);
-  const optim::Plan plan = optim::route(model, hidden_options(config.optim),
-                                        auxiliary_options(config.optim));
+  const optim::Plan plan = plan_for(model, config.optim);
   Json groups = Json::object();
   std::int64_t state = 0;
   for (const optim::Group& group : plan.groups) groups[group.name] = 0;

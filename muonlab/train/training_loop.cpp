@@ -65,6 +65,7 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
   StepOutcome outcome;
   outcome.lr_factor = schedule_.factor(step);
   optimizer_.zero_grad();
+  model_.forget_logits();
   const auto windows = sampler_.starts(step);
   const auto micro =
       windows.size() / static_cast<std::size_t>(config_.accumulation);

@@ -20,7 +20,12 @@ MODEL_KEYS = {
 ADAMW_KEYS = {"rule", "lr", "weight_decay", "beta1", "beta2", "eps"}
 MATRIX_KEYS = {"rule", "lr", "weight_decay", "momentum", "momentum_form",
                "nesterov", "scale", "polar_method", "polar_coefficients",
-               "polar_steps"}
+               "polar_steps", "skip_zero"}
+# Options that must have these values: others are not implemented here.
+FIXED = {"pre": "none", "direction": "polar", "post": "none",
+         "scale_factor": 1.0, "decay": "decoupled", "qk_clip": 0.0,
+         "polar_eps": 1e-7, "polar_eps_mode": "add", "polar_dtype": "auto",
+         "eps_placement": "outside", "blocks": "parts"}
 QUINTICS = {"keller": (3.4445, -4.7750, 2.0315),
             "taylor": (15 / 8, -5 / 4, 3 / 8)}
 
@@ -39,11 +44,15 @@ def check_config(c):
     need(m["activation"] in ("swiglu", "silu"), m["activation"])
     need(m["positions"] in ("rotary", "none"), m["positions"])
     need(set(s) == {"shape", "warmup", "decay", "floor"}, f"schedule {s}")
-    keys = set(o) - {"auxiliary"}
+    for table in (o, o["auxiliary"]):
+        for key in set(table) & set(FIXED):
+            need(table[key] == FIXED[key], f"optim {key} = {table[key]}")
+    keys = set(o) - {"auxiliary"} - set(FIXED)
     known = ADAMW_KEYS if o["rule"] == "adamw" else MATRIX_KEYS
     need(o["rule"] in ("adamw", "muon", "muonw"), f"rule {o['rule']}")
     need(keys == known, f"optim keys {sorted(keys ^ known)}")
-    need(set(o["auxiliary"]) == ADAMW_KEYS - {"rule"}, "optim.auxiliary")
+    need(set(o["auxiliary"]) - set(FIXED) == ADAMW_KEYS, "optim.auxiliary")
+    need(o["auxiliary"]["rule"] == "adamw", "optim.auxiliary.rule")
     if o["rule"] != "adamw":
         need(o["momentum_form"] in ("ema", "heavy-ball"), o["momentum_form"])
         need(o["polar_method"] in ("newton-schulz", "svd"), o["polar_method"])
@@ -164,17 +173,20 @@ class Muon(torch.optim.Optimizer):
     def step(self):
         o, (group,) = self.o, self.param_groups
         b = o["momentum"]
+        weight = 1 - b if o["momentum_form"] == "ema" else 1.0
         for p in group["params"]:
-            weight = 1 - b if o["momentum_form"] == "ema" else 1.0
-            old = self.state[p].get("buffer", torch.zeros_like(p))
-            new = self.state[p]["buffer"] = b * old + weight * p.grad
-            if o["nesterov"]:
-                new = weight * p.grad + b * new
-            update = torch.cat(
-                [scale_factor(o["scale"], *block.shape) * polar(block, o)
-                 for block in new.chunk(self.parts[p])])
-            p.mul_(1 - group["lr"] * o["weight_decay"])
-            p.sub_(group["lr"] * update)
+            if "buffer" not in self.state[p]:
+                self.state[p]["buffer"] = torch.zeros_like(p)
+            for w, g, buffer in zip(*(
+                    x.chunk(self.parts[p])
+                    for x in (p, p.grad, self.state[p]["buffer"]))):
+                if o["skip_zero"] and not g.any():
+                    continue  # this matrix rests, momentum and all
+                buffer.copy_(b * buffer + weight * g)
+                new = weight * g + b * buffer if o["nesterov"] else buffer
+                update = scale_factor(o["scale"], *w.shape) * polar(new, o)
+                w.mul_(1 - group["lr"] * o["weight_decay"])
+                w.sub_(group["lr"] * update)
 
 
 def optimizers(weights, o):

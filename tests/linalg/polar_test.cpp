@@ -277,11 +277,11 @@ TEST(Polar, RefusesWhatItCannotTake) {
 }
 
 TEST(Polar, EveryNamedCoefficientSetExists) {
-  for (const std::string& name : quintic_names()) {
-    EXPECT_NE(quintic_coefficients(name), Quintic{}) << name;
+  for (const std::string& name : polar_table_names()) {
+    EXPECT_FALSE(polar_table(name).rows.empty()) << name;
   }
-  EXPECT_EQ(quintic_coefficients("keller"), (Quintic{3.4445, -4.7750, 2.0315}));
-  EXPECT_EQ(quintic_coefficients("taylor"), (Quintic{1.875, -1.25, 0.375}));
+  EXPECT_EQ(polar_table("keller").rows[0], (Quintic{3.4445, -4.7750, 2.0315}));
+  EXPECT_EQ(polar_table("taylor").rows[0], (Quintic{1.875, -1.25, 0.375}));
 }
 
 }  // namespace

@@ -224,5 +224,57 @@ TEST(LanguageModel, RefusesSequencesBeyondItsContext) {
                [&] { (void)model->forward(torch::zeros({3}, torch::kLong)); });
 }
 
+// Written out for every head, batch entry and pair that may attend.
+TEST(LanguageModel, SeesTheLargestLogitOfEveryHead) {
+  const ModelConfig config = testing::small_config();
+  LanguageModel model(config);
+  initialise(model, 5);
+  const at::Tensor tokens =
+      torch::arange(2 * 6).view({2, 6}).remainder(config.vocabulary);
+  EXPECT_THROW((void)model.largest_logits(0), Error);
+  model.watch_logits(true);
+  const at::Tensor watched = model.forward(tokens);
+  const at::Tensor seen = model.largest_logits(0);
+  ASSERT_EQ(seen.numel(), config.heads);
+
+  // The first layer's queries and keys from its weights.
+  const auto parameters = model.named_parameters();
+  const at::Tensor x = nn::rms_norm(
+      torch::embedding(parameters["embedding"], tokens),
+      parameters["blocks.0.attention_norm.weight"], config.norm_eps);
+  const at::Tensor qkv =
+      torch::matmul(x, parameters["blocks.0.attention.qkv"].t());
+  const std::int64_t d = config.width / config.heads;
+  const RotaryTable table =
+      rotary_table(config.context, d, config.rope_theta, x.scalar_type());
+  const auto part = [&](std::int64_t index) {
+    return nn::rotate(qkv.narrow(-1, index * config.width, config.width)
+                          .reshape({2, 6, config.heads, d}),
+                      table);
+  };
+  const at::Tensor q = part(0);
+  const at::Tensor k = part(1);
+  for (std::int64_t h = 0; h < config.heads; ++h) {
+    double largest = -1e300;
+    for (std::int64_t b = 0; b < 2; ++b) {
+      for (std::int64_t i = 0; i < 6; ++i) {
+        for (std::int64_t j = 0; j <= i; ++j) {
+          largest =
+              std::max(largest, (q[b][i][h] * k[b][j][h]).sum().item<double>() /
+                                    std::sqrt(static_cast<double>(d)));
+        }
+      }
+    }
+    // Sums of d products in float32.
+    EXPECT_NEAR(
+        seen[h].item<double>(), largest,
+        8 * 1.2e-7 * static_cast<double>(d) * std::max(1.0, std::abs(largest)));
+  }
+  model.watch_logits(false);
+  EXPECT_TRUE(torch::equal(model.forward(tokens), watched));
+  model.forget_logits();
+  EXPECT_THROW((void)model.largest_logits(0), Error);
+}
+
 }  // namespace
 }  // namespace muonlab::nn

@@ -87,16 +87,24 @@ TEST(Optimizer, SkipsParametersWithoutGradientAndCounts) {
                 {"first", 0}, {"second", 2}, {"gain", 2}, {"bias", 0}}));
 }
 
-TEST(Optimizer, AZeroGradientWithoutMomentumOnlyDecays) {
-  Small model;
-  Optimizer optimizer(route(model.module, muonw().lr(0.5).weight_decay(0.5),
-                            adamw().lr(0.5).weight_decay(0.5)));
-  const auto before = model.copies();
-  for (const at::Tensor& w : model.weights)
-    set_gradient(w, torch::zeros_like(w));
-  optimizer.step();
-  for (std::size_t i = 0; i < model.weights.size(); ++i) {
-    EXPECT_TRUE(same_bits(model.weights[i], before[i] * 0.75));
+TEST(Optimizer, AZeroGradientSkipsMatricesAndDecaysTheRest) {
+  for (const bool skip : {true, false}) {
+    Small model;
+    Optimizer optimizer(route(
+        model.module, muonw().lr(0.5).weight_decay(0.5).set("skip_zero", skip),
+        adamw().lr(0.5).weight_decay(0.5)));
+    const auto before = model.copies();
+    for (const at::Tensor& w : model.weights) {
+      set_gradient(w, torch::zeros_like(w));
+    }
+    optimizer.step();
+    for (std::size_t i = 0; i < model.weights.size(); ++i) {
+      const bool still = skip && i < 2;
+      EXPECT_TRUE(
+          same_bits(model.weights[i], still ? before[i] : before[i] * 0.75));
+    }
+    EXPECT_EQ(optimizer.counters().at("muonw").skipped_zero, skip ? 2 : 0);
+    EXPECT_EQ(optimizer.updates().at("first"), skip ? 0 : 1);
   }
 }
 
@@ -215,6 +223,53 @@ TEST(Optimizer, RefusesAMatrixRuleForParametersRoutedWithoutMatrices) {
   optimizer.param_groups()[1].set_options(
       std::make_unique<GroupOptions>(muon()));
   expect_refused_step(model, optimizer, {"matrix rule", "route the model"});
+}
+
+// LibTorch replaces the options of a group that is added through the base
+// class, so the plan decides.
+TEST(Optimizer, ParametersThatArriveLateGetTheirRuleFromThePlan) {
+  Small model;
+  Small twin;
+  model.weights[0].set_requires_grad(false);
+  Optimizer late(route(model.module, muonw(), adamw()));
+  Optimizer whole(route(twin.module, muonw(), adamw()));
+  EXPECT_EQ(late.plan().left_out.size(), 1U);
+  model.weights[0].set_requires_grad(true);
+  torch::optim::Optimizer& base = late;
+  base.add_param_group(torch::optim::OptimizerParamGroup({model.weights[0]}));
+  for (std::uint64_t step = 1; step <= 3; ++step) {
+    model.set_gradients(step);
+    twin.set_gradients(step);
+    late.step();
+    whole.step();
+  }
+  EXPECT_TRUE(model.equals(twin.copies()));
+}
+
+TEST(Optimizer, RefusesARuleThatTookThePlaceOfAnother) {
+  Small model;
+  Optimizer optimizer(route(model.module, muon()));
+  model.set_gradients(1);
+  optimizer.step();
+  optimizer.param_groups()[0].set_options(
+      std::make_unique<GroupOptions>(adamuon()));
+  const auto before = model.copies();
+  expect_error(kKind, {"'first'", "second_moment", "'adamuon'"},
+               [&] { optimizer.step(); });
+  EXPECT_TRUE(model.equals(before));
+}
+
+TEST(Optimizer, RefusesToKeepANormOfZero) {
+  for (const char* rule : {"muonh", "muown"}) {
+    Small model;
+    {
+      const at::NoGradGuard no_grad;
+      model.weights[1][2].zero_();
+      if (std::string(rule) == "muonh") model.weights[1].zero_();
+    }
+    Optimizer optimizer(route(model.module, preset(rule)));
+    expect_refused_step(model, optimizer, {"'second'", "zero"});
+  }
 }
 
 // A conv kernel that is tall when flattened, in both memory layouts: the layout

@@ -341,11 +341,11 @@ TEST(AdamW, FollowsLibTorchForFiftySteps) {
   const at::Tensor mine =
       module.add("x", random_tensor({7, 3}, 4), Role::kHead);
   at::Tensor theirs = mine.detach().clone().requires_grad_();
-  Optimizer optimizer(route(
-      module, muon(),
-      GroupOptions(
-          AdamWRule{.name = "x", .beta1 = 0.8, .beta2 = 0.97, .eps = 1e-6}, kLr,
-          0.2)));
+  Optimizer optimizer(
+      route(module, muon(),
+            GroupOptions(
+                AdamRule{.name = "x", .beta1 = 0.8, .beta2 = 0.97, .eps = 1e-6},
+                kLr, 0.2)));
   torch::optim::AdamW judge({theirs}, torch::optim::AdamWOptions(kLr)
                                           .betas(std::make_tuple(0.8, 0.97))
                                           .eps(1e-6)

@@ -127,7 +127,7 @@ TEST(Presets, HaveTheirDocumentedSettings) {
   const auto w = std::get<MatrixRule>(muonw().update());
   EXPECT_EQ(w.momentum_form, MomentumForm::kHeavyBall);
   EXPECT_EQ(w.scale, Scale::kMatchRms);
-  const auto a = std::get<AdamWRule>(adamw().update());
+  const auto a = std::get<AdamRule>(adamw().update());
   EXPECT_EQ(a.beta1, 0.9);
   EXPECT_EQ(a.beta2, 0.95);
   EXPECT_EQ(a.eps, 1e-8);
@@ -158,19 +158,23 @@ TEST(Presets, RefuseOptionsOutsideTheirRange) {
          {"momentum", "nan"});
   refuse(GroupOptions(MatrixRule{.name = "x", .polar = {.steps = 0}}),
          {"steps"});
-  refuse(GroupOptions(AdamWRule{.name = "x", .beta1 = 1}), {"beta1", "got 1"});
-  refuse(GroupOptions(AdamWRule{.name = "x", .beta2 = -0.1}),
+  refuse(GroupOptions(AdamRule{.name = "x", .beta1 = 1}), {"beta1", "got 1"});
+  refuse(GroupOptions(AdamRule{.name = "x", .beta2 = -0.1}),
          {"beta2", "got -0.1"});
-  refuse(GroupOptions(AdamWRule{.name = "x", .eps = 0}), {"eps", "got 0"});
+  refuse(GroupOptions(AdamRule{.name = "x", .eps = 0}), {"eps", "got 0"});
 }
 
 TEST(Scale, IsFoundByName) {
   for (const std::string& name : scale_names()) {
-    EXPECT_EQ(scale_name(scale_from_name(name)), name);
+    // The first of a scale's names is the one that is printed.
+    const Scale scale = scale_from_name(name);
+    EXPECT_EQ(scale_from_name(scale_name(scale)), scale);
     EXPECT_FALSE(scale_formula(scale_from_name(name)).empty());
   }
   EXPECT_EQ(scale_from_name("s4"), Scale::kMatchRms);
-  expect_error(kKind, {"'s5'"}, [] { (void)scale_from_name("s5"); });
+  EXPECT_EQ(scale_from_name("original"), Scale::kAspect);
+  EXPECT_EQ(scale_name(Scale::kAspect), "s2");
+  expect_error(kKind, {"'s10'"}, [] { (void)scale_from_name("s10"); });
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ bool without_contradiction(const Options& row, const Options& all) {
       if (row.contains(option)) return false;
     }
   }
+  if (row.contains("rank") && row.contains("rank_fraction")) return false;
   const bool decays = number_in(all, "weight_decay") != 0;
   if (word("decay") == "constrained" && decays) return false;
   const std::string scale = word("scale");

@@ -71,7 +71,9 @@ std::map<std::string, Options> matrix_presets() {
   presets["adamuon-repo"] =
       with(with(muon(), adamuon), {{"scale_eps", 1e-8}, {"skip_zero", false}});
   presets["normuon"] = with(muon(), {{"post", "row-second-moment"s}});
-  presets["normuon-paper"] = with(presets["normuon"], {{"scale", "s7"s}});
+  presets["normuon-paper"] =
+      with(presets["normuon"],
+           {{"scale", "s7"s}, {"lr", 1e-3}, {"weight_decay", 0.1}});
   presets["muon-plus"] = with(muon(), {{"post", "unit-norm"s}});
   const Options equilibrated = with(with(muon(), plain), moonlight);
   presets["muoneq-r"] = with(equilibrated, {{"pre", "rows"s}});

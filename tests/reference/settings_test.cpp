@@ -45,7 +45,7 @@ const std::vector<Preset>& presets() {
       {"normuon", .95, "ema", true, "none", "polar", "row-second-moment", "s2",
        "decoupled", .02, 0},
       {"normuon-paper", .95, "ema", true, "none", "polar", "row-second-moment",
-       "s7", "decoupled", .02, 0},
+       "s7", "decoupled", 1e-3, .1},
       {"muon-plus", .95, "ema", true, "none", "polar", "unit-norm", "s2",
        "decoupled", .02, 0},
       {"muoneq-r", .95, "ema", false, "rows", "polar", "none", "s4",

@@ -119,9 +119,7 @@ TEST_F(PlanTest, QuickSharesModelScheduleAndData) {
   EXPECT_EQ(c.model.init_head_std, 0.02);
   EXPECT_EQ(c.optim.weight_decay, 0.1);
   EXPECT_EQ(c.optim.auxiliary_weight_decay, 0);
-  EXPECT_EQ(c.optim.auxiliary_beta1, 0.9);
-  EXPECT_EQ(c.optim.auxiliary_beta2, 0.95);
-  EXPECT_EQ(c.optim.auxiliary_eps, 1e-8);
+  EXPECT_EQ(c.optim.auxiliary_rule, "adamw");
 }
 
 TEST_F(PlanTest, QuickArmsDifferInTheRuleOfTheHiddenMatricesOnly) {
@@ -131,18 +129,19 @@ TEST_F(PlanTest, QuickArmsDifferInTheRuleOfTheHiddenMatricesOnly) {
     train::resolve(config);
     EXPECT_EQ(config.optim.weight_decay, 0.1) << arm.name;
     if (arm.rule == "adamw") {
-      EXPECT_EQ(config.optim.beta1, 0.9);
-      EXPECT_EQ(config.optim.beta2, 0.95);
-      EXPECT_EQ(config.optim.eps, 1e-8);
-      EXPECT_FALSE(config.optim.momentum.has_value());
+      EXPECT_EQ(config.optim.options.number("beta1"), 0.9);
+      EXPECT_EQ(config.optim.options.number("beta2"), 0.95);
+      EXPECT_EQ(config.optim.options.number("eps"), 1e-8);
+      EXPECT_FALSE(config.optim.options.number("momentum").has_value());
     } else {
-      EXPECT_EQ(config.optim.momentum, 0.95) << arm.name;
-      EXPECT_EQ(config.optim.momentum_form, "ema") << arm.name;
-      EXPECT_EQ(config.optim.nesterov, true) << arm.name;
-      EXPECT_EQ(config.optim.polar_method, "newton-schulz");
-      EXPECT_EQ(config.optim.polar_coefficients, "keller");
-      EXPECT_EQ(config.optim.polar_steps, 5);
-      EXPECT_EQ(config.optim.scale, arm.rule == "muon" ? "s2" : "s4");
+      EXPECT_EQ(config.optim.options.number("momentum"), 0.95) << arm.name;
+      EXPECT_EQ(config.optim.options.word("momentum_form"), "ema") << arm.name;
+      EXPECT_EQ(config.optim.options.flag("nesterov"), true) << arm.name;
+      EXPECT_EQ(config.optim.options.word("polar_method"), "newton-schulz");
+      EXPECT_EQ(config.optim.options.word("polar_coefficients"), "keller");
+      EXPECT_EQ(config.optim.options.integer("polar_steps"), 5);
+      EXPECT_EQ(config.optim.options.word("scale"),
+                arm.rule == "muon" ? "s2" : "s4");
     }
     // All else is the same for every arm.
     config.optim = train::OptimConfig{};

@@ -18,7 +18,9 @@
 #include <vector>
 
 #include "muonlab/core/files.h"
+#include "muonlab/optim/presets.h"
 #include "muonlab/train/finished_run.h"
+#include "muonlab/train/load_run.h"
 #include "muonlab/train/run_folder.h"
 #include "tests/support/expect_error.h"
 #include "tests/train/tiny_run.h"
@@ -49,6 +51,9 @@ std::set<std::string> keys_of(const Json& object) {
 
 class TrainerTest : public ::testing::Test {
  protected:
+  [[nodiscard]] std::vector<Json> metrics(const std::string& run) const {
+    return lines_of(folder_ / run / "metrics.jsonl");
+  }
   TrainResult train(const RunConfig& config, const std::string& name,
                     bool force = false) const {
     return run_training(config, {.out = folder_ / name,
@@ -77,6 +82,94 @@ TEST_F(TrainerTest, TwoRunsGiveTheSameNumbersBitForBit) {
     EXPECT_NE(train(config, name + "-c").summary.weights_sha256,
               a.weights_sha256);
   }
+}
+
+TEST_F(TrainerTest, EveryRuleTrainsTheModel) {
+  for (const std::string& rule : optim::preset_names()) {
+    RunConfig config = tiny_config();
+    config.optim.rule = rule;
+    config.diagnostics_every = 0;
+    const RunSummary done = train(config, rule).summary;
+    EXPECT_EQ(done.status, "done") << rule << ": " << done.cause;
+    EXPECT_TRUE(done.val_loss.has_value()) << rule;
+  }
+}
+
+TEST_F(TrainerTest, DiagnosticsAreInTheMetricsAndChangeNothing) {
+  RunConfig config = tiny_config();
+  config.diagnostics_every = 2;
+  config.spectra_every = 3;
+  config.spectra = "*.output";
+  const RunSummary watched = train(config, "watched").summary;
+  config.diagnostics_every = 0;
+  config.spectra_every = 0;
+  config.spectra = "*";
+  const RunSummary plain = train(config, "plain").summary;
+  EXPECT_EQ(watched.weights_sha256, plain.weights_sha256);
+  EXPECT_EQ(watched.identity, plain.identity);
+  std::vector<Json> diag;
+  for (const Json& line : metrics("watched")) {
+    if (line["t"] == "diag") diag.push_back(line);
+  }
+  // Cheap ones at 1, 2, 4, 6; spectra at 1, 3, 6.
+  ASSERT_EQ(diag.size(), 5U);
+  const Json& first = diag[0];
+  EXPECT_EQ(first["step"], 1);
+  const Json& output = first["layers"]["blocks.0.attention.output"];
+  for (const char* key :
+       {"w_rms", "u_rms", "u_rms_expected", "angle", "w_entropy",
+        "d_stable_rank", "ortho_err", "cos_adam"}) {
+    EXPECT_TRUE(output.contains(key)) << key;
+  }
+  EXPECT_FALSE(
+      first["layers"]["blocks.0.attention.qkv.query"].contains("w_entropy"));
+  EXPECT_TRUE(first["layers"].contains("embedding"));
+  EXPECT_EQ(first["attention_logits"]["blocks.1.attention"].size(), 2U);
+  EXPECT_EQ(first["rules"]["muon"]["updates"], 8);
+  EXPECT_FALSE(diag[1].contains("attention_logits")) << "a cheap one";
+}
+
+// A threshold far below the logits clips at every step; one far above never.
+TEST_F(TrainerTest, QkClipTakesItsLogitsFromTheAttention) {
+  RunConfig config = tiny_config();
+  config.optim.rule = "muonclip";
+  config.optim.lr = 0.02;
+  config.diagnostics_every = 1;
+  const auto clipped = [&](double threshold, const std::string& name) {
+    config.optim.options.fill({{"qk_clip", threshold}});
+    train(config, name);
+    std::int64_t heads = 0;
+    for (const Json& line : metrics(name)) {
+      if (line["t"] == "diag") heads = line["clipped_heads"];
+    }
+    return heads;
+  };
+  // Of 6 steps, 2 layers and 2 heads; a head whose logits are all negative is
+  // not clipped.
+  const std::int64_t low = clipped(1e-6, "low");
+  EXPECT_GE(low, 12);
+  EXPECT_LE(low, 24);
+  EXPECT_EQ(clipped(1e6, "high"), 0);
+}
+
+TEST_F(TrainerTest, NamedGroupsHaveARuleOfTheirOwn) {
+  RunConfig config = tiny_config();
+  config.optim.groups["down"].pattern = "*.down";
+  config.optim.groups["down"].rule = "lion";
+  config.optim.groups["down"].lr = 1e-3;
+  train(config, "run");
+  std::int64_t lion = 0;
+  for (const Json& line : metrics("run")) {
+    if (line["t"] == "diag") lion = line["rules"]["lion"]["updates"];
+  }
+  EXPECT_EQ(lion, 2) << "two layers at step 1";
+  // The run folder's configuration reads back as the same run.
+  EXPECT_EQ(run_identity(read_run(folder_ / "run"), "x"), [&] {
+    RunConfig resolved = config;
+    resolved.model.vocabulary = read_run(folder_ / "run").model.vocabulary;
+    resolve(resolved);
+    return run_identity(resolved, "x");
+  }());
 }
 
 TEST_F(TrainerTest, AFinishedRunIsNotRunAgain) {
@@ -175,6 +268,10 @@ TEST_F(TrainerTest, MetricsHaveTheDocumentedKeys) {
                                    "bpb", "n_tokens", "se", "wall"}));
       EXPECT_EQ(line.at("split"), "reporting");
       EXPECT_EQ(line.at("n_tokens"), 24 * 16);
+    } else if (kind == "diag") {
+      EXPECT_EQ(keys_of(line),
+                (std::set<std::string>{"t", "step", "layers", "rules",
+                                       "clipped_heads", "clipped_steps"}));
     } else {
       EXPECT_EQ(keys_of(line),
                 (std::set<std::string>{"t", "status", "cause", "val_loss",
@@ -184,8 +281,8 @@ TEST_F(TrainerTest, MetricsHaveTheDocumentedKeys) {
     }
   }
   EXPECT_THAT(kinds,
-              ElementsAre("start", "train", "train", "eval", "train", "train",
-                          "eval", "train", "train", "eval", "end"));
+              ElementsAre("start", "train", "diag", "train", "eval", "train",
+                          "train", "eval", "train", "train", "eval", "end"));
   // Six steps: warm-up of one, descent over three.
   EXPECT_EQ(lines.at(1).at("lr").at("hidden"), 0.02);
   EXPECT_EQ(lines.at(1).at("lr").at("auxiliary"), 8e-3);

@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
   muonlab::tools::add_sample_verb(app);
   muonlab::tools::add_study_verb(app, exit);
   muonlab::tools::add_optim_verb(app);
+  muonlab::tools::add_inspect_verb(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

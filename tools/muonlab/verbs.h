@@ -24,5 +24,6 @@ void add_eval_verb(CLI::App& app);
 void add_sample_verb(CLI::App& app);
 void add_study_verb(CLI::App& app, Exit& exit);
 void add_optim_verb(CLI::App& app);
+void add_inspect_verb(CLI::App& app);
 
 }  // namespace muonlab::tools
