@@ -99,7 +99,7 @@ def check_program(program):
 
 
 def check_find_package(work, prefix, torch):
-    """A missing LibTorch and a wrong version are said clearly."""
+    """A missing LibTorch and a wrong version are said clearly; CUDA configures."""
     probe = work / "probe"
     probe.mkdir()
     (probe / "CMakeLists.txt").write_text(PROBE, encoding="utf-8")
@@ -113,6 +113,12 @@ def check_find_package(work, prefix, torch):
     check("torch.utils.cmake_prefix_path" in out, "a missing LibTorch is not explained")
     out = run(configure("probe-version", "0.2", *torch), fails=True)
     check("0.2" in out, "the wrong version is not named")
+    # A CUDA build is known by this file; its TorchConfig is not asked.
+    cuda = work / "cuda"
+    (cuda / "lib").mkdir(parents=True)
+    (cuda / "lib" / "libtorch_cuda.so").touch()
+    out = run(configure("probe-cuda", "0.1", f"-DMUONLAB_TORCH_PATH={cuda}"))
+    check("CUDA build" in out, "a CUDA build of LibTorch is not recognised")
 
 
 def check_examples(work, prefix, torch):
