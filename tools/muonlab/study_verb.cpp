@@ -45,11 +45,16 @@ study::StudyOptions study_options(const Options& options, bool execute) {
           .say = [](const std::string& line) { std::cerr << line << "\n"; }};
 }
 
-// The bundle that scripts/setup writes: --vega, else $MUONLAB_VEGA, else the
-// build folder of the source tree.
+// The bundle that scripts/setup writes: --vega, else $MUONLAB_VEGA, else where
+// it is installed with the program, else the build folder of the source tree.
 std::filesystem::path vega_bundle(const Options& options) {
   if (!options.vega.empty()) return options.vega;
   if (const char* path = std::getenv("MUONLAB_VEGA")) return path;
+  std::error_code none;
+  const auto installed =
+      std::filesystem::read_symlink("/proc/self/exe", none).parent_path() /
+      "../share/muonlab/vega.js";
+  if (std::filesystem::exists(installed, none)) return installed;
   return MUONLAB_VEGA_BUNDLE;
 }
 
