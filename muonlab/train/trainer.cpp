@@ -164,7 +164,7 @@ class Run {
     outcomes_.push_back(outcome);
     record(step + 1, outcome, tokens);
     record_diagnostics(step + 1);
-    if (step == 0) warn_about_untouched();
+    if (step == 0) warn_about_missing_gradients();
     return true;
   }
 
@@ -226,12 +226,27 @@ class Run {
     folder_.metric(line);
   }
 
-  void warn_about_untouched() {
+  void warn(const char* code, const std::string& name,
+            const std::string& what) {
+    progress_.note(concat("warning: parameter '", name, "' ", what));
+    folder_.metric({{"t", "warn"}, {"code", code}, {"what", name}});
+  }
+
+  // A gradient of zeros is no fault here: under output projections that start
+  // at zero most matrices have one at the first step.
+  void warn_about_missing_gradients() {
+    for (const optim::Route& route : optimizer_.plan().routes) {
+      if (!route.frozen && !route.parameter.grad().defined()) {
+        warn("no_gradient", route.name, "had no gradient and was not updated");
+      }
+    }
+  }
+
+  void warn_about_never_updated() {
     for (const auto& [name, count] : optimizer_.updates()) {
-      if (count > 0) continue;
-      progress_.note("warning: parameter '" + name +
-                     "' had no gradient and was not updated");
-      folder_.metric({{"t", "warn"}, {"code", "no_gradient"}, {"what", name}});
+      if (count == 0) {
+        warn("never_updated", name, "was never updated in this run");
+      }
     }
   }
 
@@ -266,6 +281,9 @@ class Run {
         summary_.status = "diverged";
         summary_.cause = concat("the held-out loss is ", loss.loss);
       }
+    }
+    if (summary_.status == "done" && summary_.steps > 1) {
+      warn_about_never_updated();
     }
     summary_.flops = nn::flops_per_token(config_.model) *
                      static_cast<double>(summary_.tokens);
