@@ -372,6 +372,70 @@ TEST(AdamW, FollowsLibTorchForFiftySteps) {
                     kBound));
 }
 
+at::Tensor after_three_steps(const GroupOptions& options) {
+  Parameters module;
+  const at::Tensor w = module.add("w", random_tensor({5, 7}, 31));
+  Optimizer optimizer(route(module, options));
+  for (std::uint64_t step = 1; step <= 3; ++step) {
+    set_gradient(w, random_tensor({5, 7}, 40 + step));
+    optimizer.step();
+  }
+  return w.detach();
+}
+
+// The spectral case of each family is Muon with the exact polar factor.
+TEST(SteepestDescent, OfTheSpectralNormIsMuon) {
+  const at::Tensor muon_steps =
+      after_three_steps(muon().set("polar_method", "svd"));
+  // Two SVDs of the same matrix: some n roundings relative to the smallest of
+  // its singular values, which is above a hundredth of the largest here.
+  const double bound = 3 * 0.02 * 100 * 7 * kEps;
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(close(after_three_steps(preset("schatten").set("p", infinity)),
+                    muon_steps, bound));
+  EXPECT_TRUE(close(after_three_steps(preset("power").set("rho", 0)),
+                    muon_steps, bound));
+  EXPECT_TRUE(
+      close(after_three_steps(muon().set("direction", "ky-fan").set("k", 99)),
+            muon_steps, bound));
+  EXPECT_TRUE(close(after_three_steps(muon().set("polar_method", "qdwh")),
+                    muon_steps, bound));
+  // And the other ends: p = 2 is the normalised gradient, rho = 1 over s1.
+  const at::Tensor frobenius =
+      after_three_steps(muon().set("direction", "frobenius"));
+  EXPECT_TRUE(close(after_three_steps(preset("schatten").set("p", 2)),
+                    frobenius, bound));
+  EXPECT_FALSE(close(frobenius, muon_steps, bound));
+}
+
+TEST(RandomSpectrum, KeepsSingularVectorsAndRepeats) {
+  const auto options = preset("random-spectrum")
+                           .lr(1)
+                           .set("momentum", 0)
+                           .set("nesterov", false);
+  const auto update = [&](std::int64_t seed) {
+    Parameters module;
+    const at::Tensor start = random_tensor({5, 7}, 31);
+    const at::Tensor w = module.add("w", start);
+    GroupOptions seeded = options;
+    seeded.set("seed", seed);
+    Optimizer optimizer(route(module, seeded));
+    set_gradient(w, random_tensor({5, 7}, 41));
+    optimizer.step();
+    return at::Tensor(start - w.detach());
+  };
+  const auto [u, s, vh] =
+      at::linalg_svd(random_tensor({5, 7}, 41), /*full_matrices=*/false);
+  const at::Tensor o = update(0);
+  const at::Tensor inside = at::mm(at::mm(u.t(), o), vh.t());
+  const at::Tensor values = inside.diagonal().clone();
+  EXPECT_TRUE(close(inside, at::diag(values), 1e3 * kEps));
+  EXPECT_TRUE(values.gt(0).logical_and(values.lt(2)).all().item<bool>());
+  EXPECT_FALSE(close(values, at::ones_like(values), 0.1));
+  EXPECT_TRUE(same_bits(update(0), o));
+  EXPECT_FALSE(same_bits(update(1), o));
+}
+
 TEST(Scale, HasTheDocumentedFactors) {
   EXPECT_EQ(scale_factor(Scale::kUnit, 300, 20), 1.0);
   EXPECT_EQ(scale_factor(Scale::kAspect, 36, 4), 3.0);
