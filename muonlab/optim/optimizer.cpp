@@ -373,6 +373,26 @@ void Optimizer::set_lr_factor(double factor) {
   }
 }
 
+void Optimizer::set_momentum_share(double start, double share) {
+  MUONLAB_CHECK(start >= 0 && start < 1, "Optimizer: momentum start: got ",
+                start, ", expected at least 0 and less than 1");
+  MUONLAB_CHECK(share >= 0 && share <= 1, "Optimizer: momentum share: got ",
+                share, ", expected 0 to 1");
+  bool any = false;
+  for (std::size_t g = 0; g < plan_.groups.size(); ++g) {
+    const auto* planned =
+        std::get_if<MatrixRule>(&plan_.groups[g].options.update());
+    auto& options = static_cast<GroupOptions&>(param_groups_[g].options());
+    auto* rule = std::get_if<MatrixRule>(&options.update());
+    if (planned == nullptr || rule == nullptr) continue;
+    any = true;
+    rule->momentum = start + share * (planned->momentum - start);
+  }
+  MUONLAB_CHECK(any,
+                "Optimizer: no group has a rule with a momentum to warm "
+                "up; see `muonlab optim list`");
+}
+
 std::string Optimizer::report() const {
   std::string text;
   for (const auto& [rule, c] : counters_) {

@@ -73,6 +73,13 @@ class Optimizer : public torch::optim::Optimizer {
   /// Multiplies the plan's learning rates: what a schedule sets before a step.
   void set_lr_factor(double factor);
 
+  /// Sets the momentum b of every group whose rule is of the pipeline to
+  /// start + share (b of the plan - start): what a momentum warm-up sets before
+  /// a step (share 0 at its begin, 1 from its end on). Throws
+  /// Error(kInvalidArgument) when a value is outside [0, 1), or no group has
+  /// such a rule. EMA and heavy ball are no longer the same direction then.
+  void set_momentum_share(double start, double share);
+
   /// Where QK-clip finds its logits. A rule whose qk_clip is set needs a source
   /// for every parameter that it clips: step() throws without any.
   void set_attention(std::vector<AttentionSource> sources);

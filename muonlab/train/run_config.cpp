@@ -102,6 +102,10 @@ Fields fields_of(RunConfig& c) {
   f.add("schedule.decay", &c.schedule_decay,
         "trapezoid: share of the steps, at the end");
   f.add("schedule.floor", &c.schedule_floor, "share of the peak rate");
+  f.add("schedule.momentum_start", &c.momentum_start,
+        "matrix rules: momentum at the first step of its warm-up");
+  f.add("schedule.momentum_warmup", &c.momentum_warmup,
+        "share of the steps until the rule's own momentum is reached");
   f.add("train.steps", &c.steps, "optimizer steps");
   f.add("train.batch", &c.batch, "sequences per optimizer step");
   f.add("train.accumulation", &c.accumulation,
@@ -166,6 +170,15 @@ void resolve(RunConfig& c) {
   MUONLAB_CHECK(c.eval_split == "selection" || c.eval_split == "reporting",
                 "eval.split: got '", c.eval_split,
                 "', expected selection or reporting");
+  MUONLAB_CHECK(c.momentum_start.has_value() == c.momentum_warmup.has_value(),
+                "schedule.momentum_start and schedule.momentum_warmup: got one "
+                "of them, expected both or none");
+  if (c.momentum_start) {
+    MUONLAB_CHECK(*c.momentum_start >= 0 && *c.momentum_start < 1,
+                  "schedule.momentum_start: got ", *c.momentum_start,
+                  ", expected at least 0 and less than 1");
+    check_share(*c.momentum_warmup, "schedule.momentum_warmup");
+  }
   check_at_least(c.diagnostics_every, 0, "diagnostics.every");
   check_at_least(c.spectra_every, 0, "diagnostics.spectra_every");
   MUONLAB_CHECK(c.optim.blocks == "parts" || c.optim.blocks == "heads" ||

@@ -52,13 +52,16 @@ struct RunConfig {
   nn::ModelConfig model;
   OptimConfig optim;
   std::string schedule_shape = "trapezoid";
-  double schedule_warmup = 0.1;   ///< share of the steps
-  double schedule_decay = 0.5;    ///< share of the steps (trapezoid)
-  double schedule_floor = 0;      ///< share of the peak rate
-  std::int64_t steps = 240;       ///< optimizer steps
-  std::int64_t batch = 16;        ///< sequences per optimizer step
-  std::int64_t accumulation = 1;  ///< micro-batches per optimizer step
-  double clip = 1;                ///< largest gradient norm; 0: no clipping
+  double schedule_warmup = 0.1;  ///< share of the steps
+  double schedule_decay = 0.5;   ///< share of the steps (trapezoid)
+  double schedule_floor = 0;     ///< share of the peak rate
+  /// Momentum of the first step under matrix rules; not set: no warm-up.
+  std::optional<double> momentum_start;
+  std::optional<double> momentum_warmup;  ///< share of the steps
+  std::int64_t steps = 240;               ///< optimizer steps
+  std::int64_t batch = 16;                ///< sequences per optimizer step
+  std::int64_t accumulation = 1;          ///< micro-batches per optimizer step
+  double clip = 1;  ///< largest gradient norm; 0: no clipping
   std::int64_t seed = 0;
   std::int64_t threads = 0;     ///< of LibTorch; 0: as it finds the machine
   std::int64_t log_every = 10;  ///< steps between progress lines

@@ -112,6 +112,13 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
     }
   }
   optimizer_.set_lr_factor(outcome.lr_factor);
+  if (config_.momentum_start) {
+    const double steps =
+        *config_.momentum_warmup * static_cast<double>(config_.steps);
+    const double done = static_cast<double>(step);
+    optimizer_.set_momentum_share(*config_.momentum_start,
+                                  done < steps ? done / steps : 1.0);
+  }
   optimizer_.step();
   outcome.optimizer_seconds = seconds_since(update);
   outcome.total_seconds = seconds_since(begin);

@@ -144,6 +144,29 @@ TEST(Optimizer, LearningRateFactorMultipliesThePlansRates) {
   EXPECT_TRUE(model.equals(before));
 }
 
+TEST(Optimizer, WarmsMomentumUp) {
+  // Linear between start and the plan's value; the next step uses it.
+  Small warmed;
+  Small direct;
+  Optimizer a(route(warmed.module, muonw(), adamw()));
+  Optimizer b(route(direct.module, muonw().set("momentum", 0.875), adamw()));
+  a.set_momentum_share(0.8, 0.5);  // halfway to .95
+  warmed.set_gradients(1);
+  direct.set_gradients(1);
+  a.step();
+  b.step();
+  EXPECT_TRUE(warmed.equals(direct.copies()));
+  a.set_momentum_share(0.8, 1);
+  const auto& options =
+      static_cast<const GroupOptions&>(a.param_groups()[0].options());
+  EXPECT_DOUBLE_EQ(std::get<MatrixRule>(options.update()).momentum, 0.95);
+  expect_error(kKind, {"start", "1"}, [&] { a.set_momentum_share(1, 0); });
+  expect_error(kKind, {"share", "2"}, [&] { a.set_momentum_share(0.5, 2); });
+  Small plain;
+  Optimizer none(route(plain.module, adamw(), adamw()));
+  expect_error(kKind, {"no group"}, [&] { none.set_momentum_share(0.5, 0); });
+}
+
 TEST(Optimizer, ObeysLibTorchsSchedulers) {
   Small scheduled;
   Small by_hand;

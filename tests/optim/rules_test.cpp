@@ -409,10 +409,8 @@ TEST(SteepestDescent, OfTheSpectralNormIsMuon) {
 }
 
 TEST(RandomSpectrum, KeepsSingularVectorsAndRepeats) {
-  const auto options = preset("random-spectrum")
-                           .lr(1)
-                           .set("momentum", 0)
-                           .set("nesterov", false);
+  const auto options =
+      preset("random-spectrum").lr(1).set("momentum", 0).set("nesterov", false);
   const auto update = [&](std::int64_t seed) {
     Parameters module;
     const at::Tensor start = random_tensor({5, 7}, 31);

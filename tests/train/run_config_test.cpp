@@ -266,6 +266,7 @@ TEST(Resolve, RefusesValuesOutOfRangeByKeyAndValue) {
       {"schedule.warmup=1.5", "schedule.warmup", "1.5"},
       {"schedule.decay=-0.5", "schedule.decay", "-0.5"},
       {"schedule.floor=2", "floor", "2"},
+      {"schedule.momentum_start=0.5", "momentum_warmup", "both"},
       {"train.steps=0", "train.steps", "0"},
       {"train.batch=0", "train.batch", "0"},
       {"train.accumulation=3", "train.accumulation", "3", "16"},

@@ -145,6 +145,25 @@ TEST(TrainingLoop, ANormBelowTheBoundLeavesTheGradientAlone) {
   EXPECT_EQ(free.weights(), bounded.weights());
 }
 
+TEST(TrainingLoop, WarmsMomentumUpOverItsShareOfTheSteps) {
+  RunConfig config = tiny_config();
+  config.steps = 8;
+  config.momentum_start = 0.5;
+  config.momentum_warmup = 0.5;
+  Parts parts(config);
+  const auto momentum = [&] {
+    const auto& options = static_cast<const optim::GroupOptions&>(
+        parts.optimizer.param_groups()[0].options());
+    return std::get<optim::MatrixRule>(options.update()).momentum;
+  };
+  // Half of eight steps: a quarter of the way from .5 to .95 each.
+  for (const double expected : {0.5, 0.6125, 0.725, 0.8375, 0.95, 0.95}) {
+    static std::int64_t step = 0;
+    (void)parts.loop.run(step++);
+    EXPECT_NEAR(momentum(), expected, 1e-15);
+  }
+}
+
 TEST(TrainingLoop, ClipsBeforeMomentum) {
   RunConfig config = tiny_config();
   // The first buffer is the gradient.
