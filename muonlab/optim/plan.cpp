@@ -113,18 +113,17 @@ std::vector<std::string> row(const Plan& plan, const Route& route) {
                            return concat(m.rows, "x", m.columns);
                          }) +
               block_names(route);
-    const auto factor = [&](const LogicalMatrix& m, double times) {
-      const auto f = factor_of(rule, m);
-      return f ? significant(*f * times) : std::string("by step");
+    const auto factors = [&](double times) -> std::string {
+      // Where the step decides, it does so for all matrices of a rule.
+      if (!factor_of(rule, route.matrices.front())) return "by step";
+      return per_matrix(route, [&](const LogicalMatrix& m) {
+        return significant(*factor_of(rule, m) * times);
+      });
     };
     if (const auto named = scale_of(rule)) {
-      scale = concat(scale_name(*named), "=",
-                     per_matrix(route, [&](const LogicalMatrix& m) {
-                       return factor(m, 1);
-                     }));
+      scale = concat(scale_name(*named), "=", factors(1));
     }
-    rate = per_matrix(route,
-                      [&](const LogicalMatrix& m) { return factor(m, lr); });
+    rate = factors(lr);
   }
   return {route.name,
           shape_text(route.parameter.sizes()),
