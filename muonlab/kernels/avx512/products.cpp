@@ -1,0 +1,10 @@
+#include "muonlab/kernels/avx512/products_internal.h"
+
+namespace muonlab::kernels {
+
+// Pairs are widened, so bfloat16 runs at the float32 rate at best.
+const ProductTable kAvx512Products = {
+    tile_float32,  tile_bfloat16, finish,        sum_of_squares,
+    burst_float32, burst_float32, kFlopsFloat32, kFlopsFloat32};
+
+}  // namespace muonlab::kernels

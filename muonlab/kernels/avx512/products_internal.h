@@ -1,0 +1,463 @@
+// The packed products in 512-bit vectors. Compiled twice, each time into an
+// unnamed namespace: for AVX-512, and for AVX-512 with bfloat16 products.
+#pragma once
+
+#include <immintrin.h>
+
+#include "muonlab/kernels/product_table_internal.h"
+
+namespace muonlab::kernels {
+namespace {
+
+constexpr std::size_t kLineFloats = kLineBytes / sizeof(float);
+
+// 8 x 3 sums, 3 right lines and one broadcast: 28 of 32 registers. GCC keeps an
+// array in registers only where every loop over it is unrolled.
+template <std::size_t kPanels>
+void tile_float32_of(const TileCall& call) noexcept {
+  const auto* left = static_cast<const float*>(call.left);
+  const auto* right = static_cast<const char*>(call.right);
+  const auto* prefetch = static_cast<const char*>(call.prefetch);
+  const std::size_t stride = call.right_stride;
+  __m512 sums[kTileRows][kPanels];
+  if (call.first) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p)
+        sums[r][p] = _mm512_setzero_ps();
+    }
+  } else {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p) {
+        sums[r][p] = _mm512_load_ps(call.sums + p * kBlock + r * kPanel);
+      }
+    }
+  }
+  const auto step = [&](std::size_t k) __attribute__((always_inline)) {
+    __m512 line[kPanels];
+#pragma GCC unroll 3
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      line[p] = _mm512_load_ps(right + p * stride + k * kLineBytes);
+    }
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      const __m512 x = _mm512_set1_ps(left[k * kLineFloats + r]);
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p) {
+        sums[r][p] = _mm512_fmadd_ps(x, line[p], sums[r][p]);
+      }
+    }
+  };
+  // `lines` is a multiple of 8.
+  for (std::size_t k = 0; k < call.lines; k += 2) {
+    step(k);
+    if (prefetch != nullptr)
+      _mm_prefetch(prefetch + k / 2 * kLineBytes, _MM_HINT_T1);
+    step(k + 1);
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      _mm512_store_ps(call.sums + p * kBlock + r * kPanel, sums[r][p]);
+    }
+  }
+}
+
+void tile_float32(const TileCall& call) noexcept {
+  switch (call.panels) {
+    case 1:
+      return tile_float32_of<1>(call);
+    case 2:
+      return tile_float32_of<2>(call);
+    default:
+      return tile_float32_of<3>(call);
+  }
+}
+
+// sums += both products of a pair of k in each 32-bit lane.
+inline __m512 pair_product(__m512 sums, __m512i x, __m512i line) noexcept {
+#ifdef __AVX512BF16__
+  return _mm512_dpbf16_ps(sums, reinterpret_cast<__m512bh>(x),
+                          reinterpret_cast<__m512bh>(line));
+#else
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000U));
+  const auto low_of = [](__m512i v) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+  };
+  const auto high_of = [high](__m512i v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(v, high));
+  };
+  sums = _mm512_fmadd_ps(high_of(x), high_of(line), sums);
+  return _mm512_fmadd_ps(low_of(x), low_of(line), sums);
+#endif
+}
+
+template <std::size_t kPanels>
+void tile_bfloat16_of(const TileCall& call) noexcept {
+  const auto* left = static_cast<const int*>(call.left);
+  const auto* right = static_cast<const char*>(call.right);
+  const auto* prefetch = static_cast<const char*>(call.prefetch);
+  const std::size_t stride = call.right_stride;
+  __m512 sums[kTileRows][kPanels];
+  if (call.first) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p)
+        sums[r][p] = _mm512_setzero_ps();
+    }
+  } else {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p) {
+        sums[r][p] = _mm512_load_ps(call.sums + p * kBlock + r * kPanel);
+      }
+    }
+  }
+  const auto step = [&](std::size_t k) __attribute__((always_inline)) {
+    __m512i line[kPanels];
+#pragma GCC unroll 3
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      line[p] = _mm512_load_si512(right + p * stride + k * kLineBytes);
+    }
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      const __m512i x = _mm512_set1_epi32(left[k * kLineFloats + r]);
+#pragma GCC unroll 3
+      for (std::size_t p = 0; p < kPanels; ++p) {
+        sums[r][p] = pair_product(sums[r][p], x, line[p]);
+      }
+    }
+  };
+  for (std::size_t k = 0; k < call.lines; k += 2) {
+    step(k);
+    if (prefetch != nullptr)
+      _mm_prefetch(prefetch + k / 2 * kLineBytes, _MM_HINT_T1);
+    step(k + 1);
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 3
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      _mm512_store_ps(call.sums + p * kBlock + r * kPanel, sums[r][p]);
+    }
+  }
+}
+
+void tile_bfloat16(const TileCall& call) noexcept {
+  switch (call.panels) {
+    case 1:
+      return tile_bfloat16_of<1>(call);
+    case 2:
+      return tile_bfloat16_of<2>(call);
+    default:
+      return tile_bfloat16_of<3>(call);
+  }
+}
+
+// The bfloat16 values of `low` (words 0-15) and `high` (words 16-31): nearest,
+// ties to even; a NaN stays one.
+inline __m512i narrow_pair(__m512 low, __m512 high) noexcept {
+#ifdef __AVX512BF16__
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+#else
+  const auto narrow = [](__m512 v) {
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i odd =
+        _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_srli_epi32(
+        _mm512_add_epi32(bits,
+                         _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))),
+        16);
+    const __m512i quiet =
+        _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet));
+  };
+  return _mm512_inserti64x4(_mm512_castsi256_si512(narrow(low)), narrow(high),
+                            1);
+#endif
+}
+
+// Two rows of pairs: word 2j is the low row's column j, word 2j+1 the high's.
+inline __m512i interleave(__m512i rows) noexcept {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11,
+                                         26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, rows);
+}
+
+// t[i] holds columns {0,4,8,12} + i of four rows, one in each 128-bit lane.
+inline void transpose_lanes(const __m512* v, __m512d* t) noexcept {
+  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[0], v[1]));
+  const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(v[0], v[1]));
+  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(v[2], v[3]));
+  const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(v[2], v[3]));
+  t[0] = _mm512_unpacklo_pd(a, c);
+  t[1] = _mm512_unpackhi_pd(a, c);
+  t[2] = _mm512_unpacklo_pd(b, d);
+  t[3] = _mm512_unpackhi_pd(b, d);
+}
+
+// The 16 columns of an 8 x 16 block, each 8 floats long.
+struct Columns {
+  __m256 column[kPanel];
+};
+
+inline Columns transposed(const __m512 (&v)[kTileRows]) noexcept {
+  __m512d upper[4];
+  __m512d lower[4];
+  transpose_lanes(v, upper);
+  transpose_lanes(v + 4, lower);
+  const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+  const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  Columns t;
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 4; ++i) {
+    const __m512 x =
+        _mm512_castpd_ps(_mm512_permutex2var_pd(upper[i], first, lower[i]));
+    const __m512 y =
+        _mm512_castpd_ps(_mm512_permutex2var_pd(upper[i], second, lower[i]));
+    t.column[i] = _mm512_castps512_ps256(x);
+    t.column[4 + i] = _mm512_extractf32x8_ps(x, 1);
+    t.column[8 + i] = _mm512_castps512_ps256(y);
+    t.column[12 + i] = _mm512_extractf32x8_ps(y, 1);
+  }
+  return t;
+}
+
+// Replaces what is right of the corner's diagonal by its mirror image.
+inline void mirror(__m512 (&v)[kTileRows], BlockShape shape) noexcept {
+  const Columns t = transposed(v);
+  const bool high = shape == BlockShape::kDiagonalHigh;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kTileRows; ++r) {
+    const auto right = static_cast<__mmask16>(0xff & ~((2U << r) - 1U));
+    if (high) {
+      const __m512 image =
+          _mm512_insertf32x8(_mm512_setzero_ps(), t.column[8 + r], 1);
+      v[r] =
+          _mm512_mask_mov_ps(v[r], static_cast<__mmask16>(right << 8), image);
+    } else {
+      v[r] =
+          _mm512_mask_mov_ps(v[r], right, _mm512_castps256_ps512(t.column[r]));
+    }
+  }
+}
+
+inline void store_direct(const __m512 (&v)[kTileRows],
+                         const BlockTarget& target, bool half) noexcept {
+  const __mmask16 lanes = half ? 0x00ff : 0xffff;
+  if (!target.bfloat16) {
+    auto* out = static_cast<float*>(target.direct);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      _mm512_mask_store_ps(out + r * kPanel, lanes, v[r]);
+    }
+    return;
+  }
+  auto* out = static_cast<int*>(target.direct);
+#pragma GCC unroll 4
+  for (std::size_t pair = 0; pair < kTileRows / 2; ++pair) {
+    _mm512_mask_store_epi32(
+        out + pair * kPanel, lanes,
+        interleave(narrow_pair(v[2 * pair], v[2 * pair + 1])));
+  }
+}
+
+inline void store_transposed(const __m512 (&v)[kTileRows],
+                             const BlockTarget& target, bool half) noexcept {
+  if (!target.bfloat16) {
+    auto* out = static_cast<float*>(target.transposed);
+    const Columns t = transposed(v);
+#pragma GCC unroll 8
+    for (std::size_t c = 0; c < kTileRows; ++c) {
+      _mm256_store_ps(out + c * kPanel, t.column[c]);
+    }
+    if (half) return;
+#pragma GCC unroll 8
+    for (std::size_t c = kTileRows; c < kPanel; ++c) {
+      _mm256_store_ps(out + c * kPanel, t.column[c]);
+    }
+    return;
+  }
+  // Dword d of row r is its columns 2d and 2d + 1: an 8 x 8 transposition.
+  auto* out = static_cast<int*>(target.transposed);
+  const __m512i a = narrow_pair(v[0], v[4]);
+  const __m512i b = narrow_pair(v[1], v[5]);
+  const __m512i c = narrow_pair(v[2], v[6]);
+  const __m512i d = narrow_pair(v[3], v[7]);
+  const __m512i ab_low = _mm512_unpacklo_epi32(a, b);
+  const __m512i ab_high = _mm512_unpackhi_epi32(a, b);
+  const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
+  const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
+  const __m512i lanes[4] = {_mm512_unpacklo_epi64(ab_low, cd_low),
+                            _mm512_unpackhi_epi64(ab_low, cd_low),
+                            _mm512_unpacklo_epi64(ab_high, cd_high),
+                            _mm512_unpackhi_epi64(ab_high, cd_high)};
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 4; ++i) {
+    const __m512i both = _mm512_shuffle_i64x2(lanes[i], lanes[i], 0xd8);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + i * kPanel),
+                       _mm512_castsi512_si256(both));
+    if (!half) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + (4 + i) * kPanel),
+                         _mm512_extracti64x4_epi64(both, 1));
+    }
+  }
+}
+
+inline void store_rows(const __m512 (&v)[kTileRows],
+                       const BlockCall& call) noexcept {
+  if (!call.rows_transposed) {
+    const auto lanes = static_cast<__mmask16>((1U << call.valid_columns) - 1U);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      if (r < call.valid_rows) {
+        _mm512_mask_storeu_ps(call.rows + r * call.rows_stride, lanes, v[r]);
+      }
+    }
+    return;
+  }
+  const auto lanes = static_cast<__mmask8>((1U << call.valid_rows) - 1U);
+  const Columns t = transposed(v);
+#pragma GCC unroll 16
+  for (std::size_t c = 0; c < kPanel; ++c) {
+    if (c < call.valid_columns) {
+      _mm256_mask_storeu_ps(call.rows + c * call.rows_stride, lanes,
+                            t.column[c]);
+    }
+  }
+}
+
+void finish(const BlockCall& call) noexcept {
+  __m512 v[kTileRows];
+  const __m512 alpha = _mm512_set1_ps(call.alpha);
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kTileRows; ++r) {
+    v[r] =
+        _mm512_mul_ps(alpha, _mm512_loadu_ps(call.sums + r * call.sums_stride));
+  }
+  const __m512 beta = _mm512_set1_ps(call.beta);
+  if (call.addend != nullptr && !call.addend_bfloat16) {
+    const auto* add = static_cast<const float*>(call.addend);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      v[r] = _mm512_fmadd_ps(beta, _mm512_load_ps(add + r * kPanel), v[r]);
+    }
+  } else if (call.addend != nullptr) {
+    const auto* add = static_cast<const int*>(call.addend);
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000U));
+#pragma GCC unroll 4
+    for (std::size_t pair = 0; pair < kTileRows / 2; ++pair) {
+      const __m512i line = _mm512_load_si512(add + pair * kPanel);
+      v[2 * pair] = _mm512_fmadd_ps(
+          beta, _mm512_castsi512_ps(_mm512_slli_epi32(line, 16)), v[2 * pair]);
+      v[2 * pair + 1] = _mm512_fmadd_ps(
+          beta, _mm512_castsi512_ps(_mm512_and_si512(line, high)),
+          v[2 * pair + 1]);
+    }
+  }
+  const bool diagonal = call.shape != BlockShape::kFull;
+  const bool low = call.shape == BlockShape::kDiagonalLow;
+  if (diagonal) mirror(v, call.shape);
+  const auto store = [&](const __m512(&x)[kTileRows],
+                         const BlockTarget& target) {
+    if (target.direct != nullptr) store_direct(x, target, low);
+    // The first corner is symmetric and written already.
+    if (target.transposed != nullptr && !low) {
+      store_transposed(x, target, diagonal);
+    }
+  };
+  for (std::size_t i = 0; i < call.target_count; ++i) {
+    const BlockTarget& target = call.targets[i];
+    if (!diagonal || target.diagonal == 0) {
+      store(v, target);
+      continue;
+    }
+    __m512 shifted[kTileRows];
+    const __m512 shift = _mm512_set1_ps(target.diagonal);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      const auto lane = static_cast<__mmask16>(1U << (low ? r : kTileRows + r));
+      shifted[r] = _mm512_mask_add_ps(v[r], lane, v[r], shift);
+    }
+    store(shifted, target);
+  }
+  if (call.rows != nullptr) store_rows(v, call);
+}
+
+double sum_of_squares(const float* x, std::size_t n) noexcept {
+  __m512d low = _mm512_setzero_pd();
+  __m512d high = _mm512_setzero_pd();
+  for (std::size_t i = 0; i < n; i += kPanel) {
+    const std::size_t left = n - i;
+    const auto lanes =
+        static_cast<__mmask16>(left >= kPanel ? 0xffffU : (1U << left) - 1U);
+    const __m512 v = _mm512_maskz_loadu_ps(lanes, x + i);
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+    low = _mm512_add_pd(low, _mm512_mul_pd(a, a));
+    high = _mm512_add_pd(high, _mm512_mul_pd(b, b));
+  }
+  alignas(64) double lanes[kPanel];
+  _mm512_store_pd(lanes, low);
+  _mm512_store_pd(lanes + 8, high);
+  for (std::size_t width = kPanel / 2; width > 0; width /= 2) {
+    for (std::size_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+// 24 chains hide a latency of 6 at two instructions a cycle.
+constexpr std::size_t kChains = 24;
+
+float burst_float32(std::size_t rounds) noexcept {
+  __m512 sums[kChains];
+#pragma GCC unroll 24
+  for (std::size_t i = 0; i < kChains; ++i) {
+    sums[i] = _mm512_set1_ps(static_cast<float>(i));
+  }
+  const __m512 x = _mm512_set1_ps(0.999F);
+  const __m512 y = _mm512_set1_ps(0.001F);
+  for (std::size_t k = 0; k < rounds; ++k) {
+#pragma GCC unroll 24
+    for (std::size_t i = 0; i < kChains; ++i) {
+      sums[i] = _mm512_fmadd_ps(sums[i], x, y);
+    }
+  }
+  __m512 all = sums[0];
+#pragma GCC unroll 23
+  for (std::size_t i = 1; i < kChains; ++i) all = _mm512_add_ps(all, sums[i]);
+  return _mm512_reduce_add_ps(all);
+}
+
+[[maybe_unused]] float burst_bfloat16(std::size_t rounds) noexcept {
+  __m512 sums[kChains];
+#pragma GCC unroll 24
+  for (std::size_t i = 0; i < kChains; ++i) {
+    sums[i] = _mm512_set1_ps(static_cast<float>(i));
+  }
+  // 0x3c00 is 1/128: the sums stay small.
+  const __m512i x = _mm512_set1_epi32(0x3c003c00);
+  for (std::size_t k = 0; k < rounds; ++k) {
+#pragma GCC unroll 24
+    for (std::size_t i = 0; i < kChains; ++i) {
+      sums[i] = pair_product(sums[i], x, x);
+    }
+  }
+  __m512 all = sums[0];
+#pragma GCC unroll 23
+  for (std::size_t i = 1; i < kChains; ++i) all = _mm512_add_ps(all, sums[i]);
+  return _mm512_reduce_add_ps(all);
+}
+
+constexpr std::size_t kFlopsFloat32 = kChains * 16 * 2;
+
+}  // namespace
+}  // namespace muonlab::kernels
