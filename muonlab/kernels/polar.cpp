@@ -9,6 +9,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
 #include "muonlab/kernels/polar_iteration_internal.h"
+#include "muonlab/kernels/product_tables_internal.h"
 
 namespace muonlab::kernels {
 

@@ -336,19 +336,4 @@ bool is_restart(const PolarSchedule& schedule, std::size_t step) {
              schedule.restarts.end();
 }
 
-const ProductTable& product_table(SimdLevel level) {
-  switch (level) {
-#ifdef MUONLAB_KERNELS_X86
-    case SimdLevel::kAvx2:
-      return kAvx2Products;
-    case SimdLevel::kAvx512:
-      return kAvx512Products;
-    case SimdLevel::kAvx512Bf16:
-      return kAvx512Bf16Products;
-#endif
-    default:
-      return kScalarProducts;
-  }
-}
-
 }  // namespace muonlab::kernels

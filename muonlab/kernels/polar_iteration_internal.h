@@ -21,8 +21,4 @@ void iterate(Team& team, const ProductTable& table, const PolarJob& job,
 /// A restart after the last step would do nothing and is none.
 [[nodiscard]] bool is_restart(const PolarSchedule& schedule, std::size_t step);
 
-/// Of the instruction set; throws Error(kInvalidArgument) on one that this
-/// build or this CPU does not have.
-[[nodiscard]] const ProductTable& product_table(SimdLevel level);
-
 }  // namespace muonlab::kernels
