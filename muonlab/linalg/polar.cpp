@@ -8,8 +8,11 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/kernels/simd_level.h"
 #include "muonlab/linalg/matmul.h"
+#include "muonlab/linalg/packed_polar.h"
 #include "muonlab/linalg/qdwh_internal.h"
+#include "muonlab/linalg/tensor_view.h"
 
 namespace muonlab {
 
@@ -55,6 +58,23 @@ at::Tensor newton_schulz(const at::Tensor& matrix,
     x = quintic_step(x, table.rows[std::min(step, table.rows.size() - 1)]);
   }
   return tall ? x.t() : x;
+}
+
+at::Tensor packed_factor(const at::Tensor& matrix,
+                         const kernels::PolarSchedule& schedule) {
+  at::Tensor factor = at::empty(matrix.sizes(), matrix.options());
+  const auto in = linalg::matrix_of(matrix);
+  const auto out = linalg::mutable_matrix_of(factor);
+  kernels::MatrixView view{in.data, in.stride};
+  kernels::PolarJob job;
+  job.rows = in.rows;
+  job.columns = in.columns;
+  job.source = {kernels::fill_from_matrix, &view};
+  job.out = out.data;
+  job.out_stride = out.stride;
+  kernels::polar_factors({&job, 1}, schedule, linalg::kernel_pool(),
+                         kernels::active_simd_level());
+  return factor;
 }
 
 at::Tensor svd_factor(const at::Tensor& matrix) {
@@ -106,6 +126,13 @@ at::Tensor polar_factor(const at::Tensor& matrix, const PolarOptions& options) {
   validate(options, "polar");
   if (matrix.numel() == 0) return matrix.clone();
   const at::NoGradGuard no_grad;
+  if (type == at::kFloat && matrix.device().is_cpu()) {
+    if (const auto schedule = linalg::packed_schedule(options)) {
+      return packed_factor(
+          linalg::has_matrix_memory(matrix) ? matrix : matrix.contiguous(),
+          *schedule);
+    }
+  }
   const at::Tensor argument = matrix.to(dtype_of(options.dtype, type));
   if (options.method == PolarMethod::kNewtonSchulz) {
     return newton_schulz(argument, options).to(type);

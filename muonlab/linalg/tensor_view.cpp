@@ -41,6 +41,44 @@ std::span<std::byte> mutable_bytes_of(at::Tensor& tensor) {
   return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
+bool has_matrix_memory(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.device().is_cpu() &&
+         tensor.layout() == at::kStrided && tensor.dim() == 2 &&
+         tensor.scalar_type() == at::kFloat &&
+         (tensor.size(1) <= 1 || tensor.stride(1) == 1) &&
+         (tensor.size(0) <= 1 || tensor.stride(0) >= tensor.size(1));
+}
+
+namespace {
+
+template <typename Float>
+MatrixMemory<Float> memory_of(const at::Tensor& tensor, Float* data) {
+  const auto stride = tensor.size(0) <= 1 ? tensor.size(1) : tensor.stride(0);
+  return {data, static_cast<std::size_t>(tensor.size(0)),
+          static_cast<std::size_t>(tensor.size(1)),
+          static_cast<std::size_t>(stride)};
+}
+
+void check_matrix(const at::Tensor& tensor) {
+  MUONLAB_CHECK(has_matrix_memory(tensor),
+                "tensor view: expected a float32 matrix with dense rows on the "
+                "CPU");
+}
+
+}  // namespace
+
+MatrixMemory<const float> matrix_of(const at::Tensor& tensor) {
+  check_matrix(tensor);
+  return memory_of(tensor, tensor.const_data_ptr<float>());
+}
+
+MatrixMemory<float> mutable_matrix_of(at::Tensor& tensor) {
+  check_matrix(tensor);
+  // Backward would otherwise take overwritten weights for those it saved.
+  tensor.unsafeGetTensorImpl()->bump_version();
+  return memory_of(tensor, tensor.mutable_data_ptr<float>());
+}
+
 at::Tensor tensor_of(std::span<const std::int64_t> values) {
   return copy_of(values, at::kLong);
 }

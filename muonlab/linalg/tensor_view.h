@@ -20,6 +20,22 @@ namespace muonlab::linalg {
 /// is not told.
 [[nodiscard]] std::span<std::byte> mutable_bytes_of(at::Tensor& tensor);
 
+/// The memory of a (rows, columns) float32 tensor on the CPU whose rows are
+/// dense, `stride` floats apart: a contiguous tensor or a run of its rows.
+template <typename Float>
+struct MatrixMemory {
+  Float* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0;
+};
+/// True when matrix_of() takes it.
+[[nodiscard]] bool has_matrix_memory(const at::Tensor& tensor);
+/// Throw Error(kInvalidArgument) on any other tensor. Writing through the
+/// second is seen by autograd: the version counter goes up by one.
+[[nodiscard]] MatrixMemory<const float> matrix_of(const at::Tensor& tensor);
+[[nodiscard]] MatrixMemory<float> mutable_matrix_of(at::Tensor& tensor);
+
 /// A new one-dimensional int64 or float64 CPU tensor with a copy of the values.
 [[nodiscard]] at::Tensor tensor_of(std::span<const std::int64_t> values);
 [[nodiscard]] at::Tensor tensor_of(std::span<const double> values);

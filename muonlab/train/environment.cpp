@@ -12,6 +12,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/hash.h"
 #include "muonlab/linalg/matmul.h"
+#include "muonlab/linalg/packed_polar.h"
 
 namespace muonlab::train {
 
@@ -72,6 +73,7 @@ formats::Json environment(const std::vector<std::string>& argv) {
           {"threads", at::get_num_threads()},
           {"versions", version_line()},
           {"f32_products", linalg::matmul_backend()},
+          {"polar", linalg::polar_backend()},
           {"binary_sha256", binary},
           {"argv", argv}};
 }

@@ -9,6 +9,7 @@
 #include "muonlab/core/hash.h"
 #include "muonlab/core/text.h"
 #include "muonlab/linalg/matmul.h"
+#include "muonlab/linalg/packed_polar.h"
 #include "muonlab/optim/presets.h"
 
 namespace muonlab::train {
@@ -16,7 +17,7 @@ namespace muonlab::train {
 namespace {
 
 // Raised by hand when a change alters the numbers of a run.
-constexpr int kNumericsVersion = 2;
+constexpr int kNumericsVersion = 3;
 
 void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.vocabulary", &m.vocabulary,
@@ -250,7 +251,8 @@ std::string run_identity(RunConfig config, const std::string& dataset_hash) {
                                   {"dataset", dataset_hash},
                                   {"numerics", kNumericsVersion},
                                   {"libtorch", TORCH_VERSION},
-                                  {"f32_products", linalg::matmul_backend()}};
+                                  {"f32_products", linalg::matmul_backend()},
+                                  {"polar", linalg::polar_backend()}};
   return core::sha256_hex(identity.dump());
 }
 
