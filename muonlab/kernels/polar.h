@@ -50,9 +50,11 @@ struct PolarSchedule {
 
 /// One matrix: `source` gives it by blocks, once. The factor is written to
 /// `out`, row-major, `out_stride` floats from row to row; with a null `out` it
-/// lives in memory of the call and only `finish` sees it. `finish`, if set, is
-/// called when the factor is complete, once for every run of rows, by any
-/// thread: what an optimizer does with it.
+/// lives in memory of the call and only the callbacks see it. They are called
+/// when the factor is complete, once for every run of kPolarFinishRows rows, by
+/// any thread: first `measure`, which may change its rows, for all of them,
+/// then `finish`. This is where an optimizer takes its step.
+inline constexpr std::size_t kPolarFinishRows = 32;
 struct PolarJob {
   std::size_t rows = 0;
   std::size_t columns = 0;
@@ -60,6 +62,8 @@ struct PolarJob {
   float* out = nullptr;
   std::size_t out_stride = 0;
   /// `factor` is row 0 of the factor.
+  void (*measure)(void* context, float* factor, std::size_t stride,
+                  std::size_t row, std::size_t rows) = nullptr;
   void (*finish)(void* context, const float* factor, std::size_t stride,
                  std::size_t row, std::size_t rows) = nullptr;
   void* finish_context = nullptr;

@@ -11,7 +11,7 @@ namespace muonlab::kernels {
 
 namespace {
 
-constexpr std::size_t kFinishRows = 32;
+constexpr std::size_t kFinishRows = kPolarFinishRows;
 
 // Hands out parts of one piece of memory; without any, counts.
 class Carver {
@@ -119,13 +119,16 @@ class Iteration {
         gram();
       }
     }
-    if (job_.finish == nullptr) return;
-    const std::size_t runs = (job_.rows + kFinishRows - 1) / kFinishRows;
-    team_.share(runs, [&](std::size_t i) {
-      const std::size_t row = i * kFinishRows;
-      job_.finish(job_.finish_context, b_.out, b_.out_stride, row,
-                  std::min(kFinishRows, job_.rows - row));
-    });
+    each_run(
+        [this](std::size_t row, std::size_t rows) {
+          job_.measure(job_.finish_context, b_.out, b_.out_stride, row, rows);
+        },
+        job_.measure != nullptr);
+    each_run(
+        [this](std::size_t row, std::size_t rows) {
+          job_.finish(job_.finish_context, b_.out, b_.out_stride, row, rows);
+        },
+        job_.finish != nullptr);
   }
 
  private:
@@ -147,14 +150,24 @@ class Iteration {
     return pack(team_, table_, packing, scratch_);
   }
 
-  void fill(float value) {
+  template <typename Body>
+  void each_run(Body body, bool wanted) {
+    if (!wanted) return;
     const std::size_t runs = (job_.rows + kFinishRows - 1) / kFinishRows;
     team_.share(runs, [&](std::size_t i) {
-      const std::size_t end = std::min(job_.rows, (i + 1) * kFinishRows);
-      for (std::size_t r = i * kFinishRows; r < end; ++r) {
-        std::fill_n(b_.out + r * b_.out_stride, job_.columns, value);
-      }
+      const std::size_t row = i * kFinishRows;
+      body(row, std::min(kFinishRows, job_.rows - row));
     });
+  }
+
+  void fill(float value) {
+    each_run(
+        [&](std::size_t row, std::size_t rows) {
+          for (std::size_t r = row; r < row + rows; ++r) {
+            std::fill_n(b_.out + r * b_.out_stride, job_.columns, value);
+          }
+        },
+        true);
   }
 
   // The first step's factors carry the division by the norm, so that X is never

@@ -41,6 +41,32 @@ std::span<std::byte> mutable_bytes_of(at::Tensor& tensor) {
   return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
+namespace {
+
+void check_floats(const at::Tensor& tensor) {
+  check_plain(tensor);
+  MUONLAB_CHECK(tensor.scalar_type() == at::kFloat, "tensor view: got dtype ",
+                c10::toString(tensor.scalar_type()), ", expected float32");
+}
+
+// Backward would otherwise take overwritten weights for those it saved.
+void tell_autograd(at::Tensor& tensor) {
+  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace
+
+const float* floats_of(const at::Tensor& tensor) {
+  check_floats(tensor);
+  return tensor.const_data_ptr<float>();
+}
+
+float* mutable_floats_of(at::Tensor& tensor) {
+  check_floats(tensor);
+  tell_autograd(tensor);
+  return tensor.mutable_data_ptr<float>();
+}
+
 bool has_matrix_memory(const at::Tensor& tensor) {
   return tensor.defined() && tensor.device().is_cpu() &&
          tensor.layout() == at::kStrided && tensor.dim() == 2 &&
@@ -74,8 +100,7 @@ MatrixMemory<const float> matrix_of(const at::Tensor& tensor) {
 
 MatrixMemory<float> mutable_matrix_of(at::Tensor& tensor) {
   check_matrix(tensor);
-  // Backward would otherwise take overwritten weights for those it saved.
-  tensor.unsafeGetTensorImpl()->bump_version();
+  tell_autograd(tensor);
   return memory_of(tensor, tensor.mutable_data_ptr<float>());
 }
 

@@ -20,6 +20,11 @@ namespace muonlab::linalg {
 /// is not told.
 [[nodiscard]] std::span<std::byte> mutable_bytes_of(at::Tensor& tensor);
 
+/// The same for float32 tensors, as values; throw Error(kInvalidArgument) on
+/// another dtype. The second tells autograd: the version counter goes up.
+[[nodiscard]] const float* floats_of(const at::Tensor& tensor);
+[[nodiscard]] float* mutable_floats_of(at::Tensor& tensor);
+
 /// The memory of a (rows, columns) float32 tensor on the CPU whose rows are
 /// dense, `stride` floats apart: a contiguous tensor or a run of its rows.
 template <typename Float>

@@ -2,39 +2,133 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "muonlab/kernels/elementwise_list.h"
+#include "muonlab/linalg/packed_polar.h"
+#include "muonlab/linalg/tensor_view.h"
+#include "muonlab/optim/coupling.h"
 #include "muonlab/optim/decay.h"
 
 namespace muonlab::optim {
 
 namespace {
 
-// LibTorch's kernels walk weight, gradient and moments by one index.
-void fused_adam(const AdamRule& rule, std::vector<ElementStep>& steps,
-                double lr, double weight_decay) {
-  std::vector<at::Tensor> weights;
-  std::vector<at::Tensor> gradients;
-  std::vector<at::Tensor> first;
-  std::vector<at::Tensor> second;
-  std::vector<at::Tensor> counts;
-  for (const ElementStep& s : steps) {
-    weights.push_back(s.weight);
-    gradients.push_back(s.gradient);
-    first.push_back(s.state.at("first_moment"));
-    second.push_back(s.state.at("second_moment"));
-    counts.push_back(at::full({}, s.t, s.weight.options().dtype(at::kFloat)));
+constexpr float rounded(double x) { return static_cast<float>(x); }
+
+struct Group {
+  Decay decay;
+  double lr;
+  double weight_decay;
+};
+
+kernels::GradientTerm gradient_term(const Group& group, const ElementStep& s) {
+  const double l2 = group.decay == Decay::kL2 ? group.weight_decay : 0;
+  return {rounded(s.gradient_scale), rounded(l2)};
+}
+
+kernels::Coupling coupling_of(const Group& group, double scale = 1) {
+  return coupling(group.decay, scale, group.lr, group.weight_decay);
+}
+
+// In float64, before the one rounding.
+double coupling_step(const Group& group) {
+  const double after =
+      group.decay == Decay::kAfter ? 1 - group.lr * group.weight_decay : 1;
+  return group.lr * after;
+}
+
+bool packable(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat && tensor.device().is_cpu() &&
+         tensor.is_contiguous();
+}
+
+bool packable(const std::vector<ElementStep>& steps) {
+  return std::all_of(steps.begin(), steps.end(), [](const ElementStep& s) {
+    return packable(s.weight) && packable(s.gradient) &&
+           std::all_of(s.state.begin(), s.state.end(),
+                       [](const auto& slot) { return packable(slot.second); });
+  });
+}
+
+float* values(at::Tensor& tensor) { return linalg::mutable_floats_of(tensor); }
+
+kernels::AdamScalars adam_scalars(const AdamRule& r, const Group& group,
+                                  const ElementStep& s) {
+  const auto t = static_cast<double>(s.t);
+  const double correction1 = 1 - std::pow(r.beta1, t);
+  const double root = std::sqrt(1 - std::pow(r.beta2, t));
+  kernels::AdamScalars scalars;
+  scalars.beta1 = rounded(r.beta1);
+  scalars.one_minus_beta1 = rounded(1 - r.beta1);
+  scalars.beta2 = rounded(r.beta2);
+  scalars.one_minus_beta2 = rounded(1 - r.beta2);
+  scalars.root_correction = r.eps_inside ? 1 : rounded(root);
+  scalars.eps = rounded(r.eps);
+  scalars.gradient = gradient_term(group, s);
+  scalars.coupling = coupling_of(group);
+  // Bias correction lengthens the step, not the decay, which under kScaled
+  // goes with the scale.
+  scalars.coupling.step =
+      rounded(coupling_step(group) * (r.eps_inside ? root : 1) / correction1);
+  return scalars;
+}
+
+void fused(const AdamRule& r, const Group& group,
+           std::vector<ElementStep>& steps) {
+  std::vector<kernels::AdamTask> tasks;
+  for (ElementStep& s : steps) {
+    tasks.push_back({values(s.weight), linalg::floats_of(s.gradient),
+                     values(s.state.at("first_moment")),
+                     values(s.state.at("second_moment")),
+                     static_cast<std::size_t>(s.weight.numel()),
+                     adam_scalars(r, group, s)});
   }
-  const std::vector<at::Tensor> unused;  // amsgrad's
-  if (rule.decay == Decay::kL2) {
-    at::_fused_adam_(weights, gradients, first, second, unused, counts, lr,
-                     rule.beta1, rule.beta2, weight_decay, rule.eps,
-                     /*amsgrad=*/false, /*maximize=*/false);
-  } else {
-    at::_fused_adamw_(weights, gradients, first, second, unused, counts, lr,
-                      rule.beta1, rule.beta2, weight_decay, rule.eps,
-                      /*amsgrad=*/false, /*maximize=*/false);
+  kernels::adam_list(tasks, linalg::kernel_pool());
+}
+
+template <typename Scalars>
+kernels::StepTask<Scalars> momentum_task(ElementStep& s,
+                                         const Scalars& scalars) {
+  return {values(s.weight), linalg::floats_of(s.gradient),
+          values(s.state.at("momentum")),
+          static_cast<std::size_t>(s.weight.numel()), scalars};
+}
+
+void fused(const SgdRule& r, const Group& group,
+           std::vector<ElementStep>& steps) {
+  std::vector<kernels::SgdTask> tasks;
+  for (ElementStep& s : steps) {
+    tasks.push_back(momentum_task(
+        s, kernels::SgdScalars{rounded(r.momentum), r.nesterov,
+                               gradient_term(group, s), coupling_of(group)}));
   }
+  kernels::sgd_list(tasks, linalg::kernel_pool());
+}
+
+void fused(const LionRule& r, const Group& group,
+           std::vector<ElementStep>& steps) {
+  std::vector<kernels::LionTask> tasks;
+  for (ElementStep& s : steps) {
+    tasks.push_back(momentum_task(
+        s, kernels::LionScalars{rounded(r.beta1), rounded(1 - r.beta1),
+                                rounded(r.beta2), rounded(1 - r.beta2),
+                                gradient_term(group, s), coupling_of(group)}));
+  }
+  kernels::lion_list(tasks, linalg::kernel_pool());
+}
+
+void fused(const SignumRule& r, const Group& group,
+           std::vector<ElementStep>& steps) {
+  std::vector<kernels::SignumTask> tasks;
+  for (ElementStep& s : steps) {
+    tasks.push_back(momentum_task(
+        s,
+        kernels::SignumScalars{rounded(r.momentum), rounded(1 - r.momentum),
+                               gradient_term(group, s), coupling_of(group)}));
+  }
+  kernels::signum_list(tasks, linalg::kernel_pool());
 }
 
 at::Tensor adam_direction(const AdamRule& r, const at::Tensor& gradient,
@@ -60,8 +154,9 @@ void each(std::vector<ElementStep>& steps, Decay decay, double lr,
           double weight_decay, Direction direction) {
   const at::NoGradGuard no_grad;
   for (ElementStep& s : steps) {
-    const at::Tensor gradient =
-        with_l2(s.gradient, s.weight, decay, weight_decay);
+    const at::Tensor scaled =
+        s.gradient_scale == 1 ? s.gradient : s.gradient.mul(s.gradient_scale);
+    const at::Tensor gradient = with_l2(scaled, s.weight, decay, weight_decay);
     apply_update(s.weight, direction(gradient, s), 1, decay, lr, weight_decay);
   }
 }
@@ -70,13 +165,7 @@ void each(std::vector<ElementStep>& steps, Decay decay, double lr,
 
 void update(const AdamRule& r, std::vector<ElementStep>& steps, double lr,
             double weight_decay) {
-  if (steps.empty()) return;
-  const bool fused =
-      !r.eps_inside && (r.decay == Decay::kDecoupled || r.decay == Decay::kL2);
-  if (fused) {
-    const at::NoGradGuard no_grad;
-    return fused_adam(r, steps, lr, weight_decay);
-  }
+  if (packable(steps)) return fused(r, {r.decay, lr, weight_decay}, steps);
   each(steps, r.decay, lr, weight_decay,
        [&](const at::Tensor& g, ElementStep& s) {
          return adam_direction(r, g, s);
@@ -85,6 +174,7 @@ void update(const AdamRule& r, std::vector<ElementStep>& steps, double lr,
 
 void update(const SgdRule& r, std::vector<ElementStep>& steps, double lr,
             double weight_decay) {
+  if (packable(steps)) return fused(r, {r.decay, lr, weight_decay}, steps);
   each(steps, r.decay, lr, weight_decay,
        [&](const at::Tensor& g, ElementStep& s) {
          at::Tensor& b = s.state.at("momentum");
@@ -95,6 +185,7 @@ void update(const SgdRule& r, std::vector<ElementStep>& steps, double lr,
 
 void update(const LionRule& r, std::vector<ElementStep>& steps, double lr,
             double weight_decay) {
+  if (packable(steps)) return fused(r, {r.decay, lr, weight_decay}, steps);
   each(steps, r.decay, lr, weight_decay,
        [&](const at::Tensor& g, ElementStep& s) {
          at::Tensor& m = s.state.at("momentum");
@@ -106,6 +197,7 @@ void update(const LionRule& r, std::vector<ElementStep>& steps, double lr,
 
 void update(const SignumRule& r, std::vector<ElementStep>& steps, double lr,
             double weight_decay) {
+  if (packable(steps)) return fused(r, {r.decay, lr, weight_decay}, steps);
   each(steps, r.decay, lr, weight_decay,
        [&](const at::Tensor& g, ElementStep& s) {
          at::Tensor& m = s.state.at("momentum");

@@ -18,10 +18,11 @@ struct ElementStep {
   at::Tensor gradient;                      ///< read
   std::map<std::string, at::Tensor> state;  ///< changed in place
   std::int64_t t = 1;                       ///< this update's number
+  double gradient_scale = 1;                ///< multiplies the gradient
 };
 
-/// One step for all parameters of a group. Adam and AdamW with eps outside go
-/// through LibTorch's fused kernel (one pass over memory).
+/// One step for all parameters of a group: float32 on the CPU in one pass over
+/// memory by the kernels, everything else by LibTorch's operators.
 void update(const AdamRule& rule, std::vector<ElementStep>& steps, double lr,
             double weight_decay);
 void update(const SgdRule& rule, std::vector<ElementStep>& steps, double lr,

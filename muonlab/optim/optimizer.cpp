@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <set>
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/optim/elementwise.h"
+#include "muonlab/optim/fused_matrix.h"
+#include "muonlab/optim/gradient_facts.h"
 #include "muonlab/optim/matrix_step.h"
 
 namespace muonlab::optim {
@@ -60,22 +63,8 @@ std::string own_key(const StateSlot& slot, const LogicalMatrix& matrix) {
   return matrix.name.empty() ? slot.name : slot.name + "." + matrix.name;
 }
 
-// Largest magnitude of each logical matrix's gradient (or of the whole), NaN
-// and infinity included.
-std::vector<double> largest_entries(const Route& route) {
-  const at::Tensor gradient = working_gradient(route);
-  const auto largest = [](const at::Tensor& x) {
-    return at::linalg_vector_norm(x, INFINITY);
-  };
-  if (route.matrices.size() < 2) {
-    return {largest(gradient).item<double>()};
-  }
-  std::vector<at::Tensor> norms;
-  for (const LogicalMatrix& m : route.matrices) {
-    norms.push_back(largest(rows_of(m, flat(gradient, route))));
-  }
-  return linalg::values_of(at::stack(norms));
-}
+// Copies of weights and gradients that one batch of matrices may hold.
+constexpr std::int64_t kMostCopied = std::int64_t{1} << 28;  // bytes
 
 }  // namespace
 
@@ -138,14 +127,13 @@ void Optimizer::check_groups() const {
   }
 }
 
-Optimizer::Work Optimizer::checked(std::size_t index) const {
-  const Route& route = plan_.routes[index];
-  const GroupOptions& options = options_of_route(route);
-  const bool matrix = is_matrix_rule(options.update());
-  MUONLAB_CHECK(!matrix || !route.matrices.empty(), "Optimizer: parameter '",
-                route.name,
-                "': its group has a matrix rule, but it was routed without "
-                "logical matrices; route the model again");
+void Optimizer::check_gradient(const Route& route) const {
+  MUONLAB_CHECK(
+      !is_matrix_rule(options_of_route(route).update()) ||
+          !route.matrices.empty(),
+      "Optimizer: parameter '", route.name,
+      "': its group has a matrix rule, but it was routed without logical "
+      "matrices; route the model again");
   const at::Tensor& gradient = route.parameter.grad();
   MUONLAB_CHECK(gradient.layout() == at::kStrided, "Optimizer: parameter '",
                 route.name, "': has a sparse gradient, expected a dense one");
@@ -153,6 +141,13 @@ Optimizer::Work Optimizer::checked(std::size_t index) const {
                 "Optimizer: parameter '", route.name,
                 "': has a gradient of shape ", gradient.sizes(), ", expected ",
                 route.parameter.sizes());
+}
+
+Optimizer::Work Optimizer::checked(std::size_t index,
+                                   const GradientFacts& facts) const {
+  const Route& route = plan_.routes[index];
+  const GroupOptions& options = options_of_route(route);
+  const bool matrix = is_matrix_rule(options.update());
   Work work{.route = index, .skipped = {}};
   const bool skip_zero = std::visit(
       [](const auto& r) {
@@ -160,7 +155,7 @@ Optimizer::Work Optimizer::checked(std::size_t index) const {
         return false;
       },
       options.update());
-  for (const double largest : largest_entries(route)) {
+  for (const double largest : facts.largest) {
     if (!std::isfinite(largest)) {
       throw Error(ErrorKind::kDiverged,
                   concat("Optimizer: parameter '", route.name,
@@ -194,18 +189,33 @@ Optimizer::Work Optimizer::checked(std::size_t index) const {
 
 std::vector<Optimizer::Work> Optimizer::checked_work() {
   check_groups();
-  std::vector<Work> work;
+  std::vector<std::size_t> with;
+  std::vector<const Route*> routes;
   std::vector<std::string> without;
   for (const std::size_t i : members()) {
     const Route& route = plan_.routes[i];
     if (route.parameter.grad().defined()) {
-      work.push_back(checked(i));
+      check_gradient(route);
+      with.push_back(i);
+      routes.push_back(&route);
     } else {
       without.push_back(rule_name(options_of_route(route).update()));
     }
   }
+  const std::vector<GradientFacts> facts = gradient_facts(routes);
+  std::vector<Work> work;
+  double squares = 0;
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    work.push_back(checked(with[i], facts[i]));
+    squares += facts[i].sum_of_squares;
+  }
   check_attention();
   for (const std::string& rule : without) ++counters_[rule].without_gradient;
+  gradient_norm_ = std::sqrt(squares);
+  gradient_scale_ =
+      max_gradient_norm_ > 0 && gradient_norm_ > max_gradient_norm_
+          ? max_gradient_norm_ / gradient_norm_
+          : 1;
   return work;
 }
 
@@ -224,11 +234,12 @@ torch::Tensor Optimizer::step(LossClosure closure) {
     }
   }
   std::map<std::size_t, std::vector<Work>> elements;  // by group
+  std::vector<Work> matrices;
   for (const Work& w : work) {
     const Route& route = plan_.routes[w.route];
     const UpdateRule& rule = options_of_route(route).update();
     if (is_matrix_rule(rule)) {
-      step_matrices(w);
+      matrices.push_back(w);
     } else {
       elements[route.group].push_back(w);
     }
@@ -240,6 +251,7 @@ torch::Tensor Optimizer::step(LossClosure closure) {
       ++updates_[route.name];
     }
   }
+  step_matrices(matrices);
   for (const auto& [group, some] : elements) step_elements(group, some);
   clip_heads();
   if (observer_ != nullptr) {
@@ -251,48 +263,112 @@ torch::Tensor Optimizer::step(LossClosure closure) {
   return loss;
 }
 
-void Optimizer::step_matrices(const Work& work) {
+// The steps of one parameter's matrices, and where their results go.
+struct Optimizer::OpenParameter {
+  struct Part {
+    const LogicalMatrix* matrix;
+    std::vector<StateSlot> slots;
+    MatrixStep step;
+  };
+  Route* route = nullptr;
+  WorkingWeight weight;
+  at::Tensor all_rows;
+  std::deque<Part> parts;   // do not move: others hold their addresses
+  std::int64_t copied = 0;  // bytes
+};
+
+void Optimizer::open(OpenParameter& parameter, const Work& work) {
   Route& route = plan_.routes[work.route];
   const GroupOptions& options = options_of_route(route);
   State& state = state_of(route);
-  const WorkingWeight weight = working_weight(route.parameter);
-  at::Tensor all_rows = flat(weight.values, route);
+  parameter.route = &route;
+  parameter.weight = working_weight(route.parameter);
+  parameter.all_rows = flat(parameter.weight.values, route);
   const at::Tensor gradient = flat(working_gradient(route), route);
+  if (parameter.weight.copied) {
+    parameter.copied +=
+        2 * static_cast<std::int64_t>(parameter.weight.values.nbytes());
+  }
   for (std::size_t i = 0; i < route.matrices.size(); ++i) {
     if (work.skipped[i]) continue;
     const LogicalMatrix& m = route.matrices[i];
-    MatrixStep step{.weight = rows_of(m, all_rows),
-                    .gradient = rows_of(m, gradient),
-                    .state = {},
-                    .t = ++state.steps[i],
-                    .lr = options.lr(),
-                    .weight_decay = options.weight_decay(),
-                    .who = who(route, m)};
-    const auto slots = state_slots(options.update(), m.rows, m.columns);
-    const auto whole = [&](const StateSlot& slot) {
-      const at::Tensor& t = state.tensors.at(slot.name);
-      return slot.kind == StateSlot::Kind::kPerRow ? t : flat(t, route);
-    };
-    for (const StateSlot& slot : slots) {
-      step.state[slot.name] = slot.kind == StateSlot::Kind::kOwn
-                                  ? state.tensors.at(own_key(slot, m))
-                                  : rows_of(m, whole(slot));
+    auto& part = parameter.parts.emplace_back();
+    part.matrix = &m;
+    part.slots = state_slots(options.update(), m.rows, m.columns);
+    part.step = {.weight = rows_of(m, parameter.all_rows),
+                 .gradient = rows_of(m, gradient),
+                 .state = {},
+                 .t = ++state.steps[i],
+                 .lr = options.lr(),
+                 .weight_decay = options.weight_decay(),
+                 .who = who(route, m)};
+    for (const StateSlot& slot : part.slots) {
+      const at::Tensor& t = state.tensors.at(
+          slot.kind == StateSlot::Kind::kOwn ? own_key(slot, m) : slot.name);
+      part.step.state[slot.name] = slot.kind == StateSlot::Kind::kOwn ? t
+                                   : slot.kind == StateSlot::Kind::kPerRow
+                                       ? rows_of(m, t)
+                                       : rows_of(m, flat(t, route));
     }
-    std::visit(
-        [&](const auto& rule) {
-          if constexpr (requires { optim::update(rule, step); }) {
-            optim::update(rule, step);
-          }
-        },
-        options.update());
-    put_rows(m, all_rows, step.weight);
-    for (const StateSlot& slot : slots) {
-      if (slot.kind == StateSlot::Kind::kOwn) continue;
-      at::Tensor target = whole(slot);
-      put_rows(m, target, step.state.at(slot.name));
+    if (m.runs.size() > 1) {
+      parameter.copied +=
+          3 * static_cast<std::int64_t>(part.step.weight.nbytes());
     }
   }
-  write_back(route.parameter, weight);
+}
+
+void Optimizer::close(OpenParameter& parameter) {
+  Route& route = *parameter.route;
+  State& state = state_of(route);
+  for (const auto& part : parameter.parts) {
+    const LogicalMatrix& m = *part.matrix;
+    put_rows(m, parameter.all_rows, part.step.weight);
+    for (const StateSlot& slot : part.slots) {
+      if (slot.kind == StateSlot::Kind::kOwn) continue;
+      const at::Tensor& t = state.tensors.at(slot.name);
+      at::Tensor target =
+          slot.kind == StateSlot::Kind::kPerRow ? t : flat(t, route);
+      put_rows(m, target, part.step.state.at(slot.name));
+    }
+  }
+  write_back(route.parameter, parameter.weight);
+}
+
+void Optimizer::step_matrices(const std::vector<Work>& work) {
+  FusedMatrices fused;
+  std::deque<OpenParameter> opened;
+  std::int64_t copied = 0;
+  const auto flush = [&] {
+    fused.run();
+    for (OpenParameter& parameter : opened) close(parameter);
+    opened.clear();
+    copied = 0;
+  };
+  for (const Work& w : work) {
+    OpenParameter& parameter = opened.emplace_back();
+    open(parameter, w);
+    copied += parameter.copied;
+    const UpdateRule& rule = options_of_route(*parameter.route).update();
+    const auto* pipeline = std::get_if<MatrixRule>(&rule);
+    for (auto& part : parameter.parts) {
+      if (pipeline != nullptr && FusedMatrices::takes(*pipeline, part.step)) {
+        fused.add(*pipeline, part.step, gradient_scale_);
+        continue;
+      }
+      if (gradient_scale_ != 1) {
+        part.step.gradient = part.step.gradient.mul(gradient_scale_);
+      }
+      std::visit(
+          [&](const auto& r) {
+            if constexpr (requires { optim::update(r, part.step); }) {
+              optim::update(r, part.step);
+            }
+          },
+          rule);
+    }
+    if (copied > kMostCopied) flush();
+  }
+  flush();
 }
 
 void Optimizer::step_elements(std::size_t group,
@@ -307,7 +383,8 @@ void Optimizer::step_elements(std::size_t group,
     steps.push_back({.weight = weights.back().values,
                      .gradient = working_gradient(route),
                      .state = state.tensors,
-                     .t = ++state.steps.front()});
+                     .t = ++state.steps.front(),
+                     .gradient_scale = gradient_scale_});
   }
   std::visit(
       [&](const auto& rule) {
@@ -319,6 +396,13 @@ void Optimizer::step_elements(std::size_t group,
   for (std::size_t i = 0; i < work.size(); ++i) {
     write_back(plan_.routes[work[i].route].parameter, weights[i]);
   }
+}
+
+void Optimizer::set_max_gradient_norm(double norm) {
+  MUONLAB_CHECK(norm >= 0 && std::isfinite(norm),
+                "Optimizer: largest gradient norm: got ", norm,
+                ", expected 0 (none) or more");
+  max_gradient_norm_ = norm;
 }
 
 void Optimizer::set_attention(std::vector<AttentionSource> sources) {

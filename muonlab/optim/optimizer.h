@@ -16,6 +16,8 @@
 
 namespace muonlab::optim {
 
+struct GradientFacts;
+
 /// Sees every parameter that a step updates: diagnostics, tests.
 class StepObserver {
  public:
@@ -80,6 +82,15 @@ class Optimizer : public torch::optim::Optimizer {
   /// such a rule. EMA and heavy ball are no longer the same direction then.
   void set_momentum_share(double start, double share);
 
+  /// Gradients longer than this, all parameters together (2-norm), are scaled
+  /// down to it inside the step, which saves passes over memory; the gradients
+  /// themselves stay as they are. 0: none. Throws Error(kInvalidArgument) on a
+  /// negative or non-finite value.
+  void set_max_gradient_norm(double norm);
+  /// Of the last step, before clipping.
+  [[nodiscard]] double gradient_norm() const { return gradient_norm_; }
+  [[nodiscard]] bool clipped() const { return gradient_scale_ != 1; }
+
   /// Where QK-clip finds its logits. A rule whose qk_clip is set needs a source
   /// for every parameter that it clips: step() throws without any.
   void set_attention(std::vector<AttentionSource> sources);
@@ -124,6 +135,7 @@ class Optimizer : public torch::optim::Optimizer {
     std::size_t route = 0;
     std::vector<bool> skipped;  // per logical matrix
   };
+  struct OpenParameter;  // one whose matrices are in work
 
   // Indices into plan_.routes of all parameters in the groups; throws on
   // strangers.
@@ -134,9 +146,13 @@ class Optimizer : public torch::optim::Optimizer {
   }
   void check_groups() const;
   [[nodiscard]] std::vector<Work> checked_work();
-  [[nodiscard]] Work checked(std::size_t index) const;
+  void check_gradient(const Route& route) const;
+  [[nodiscard]] Work checked(std::size_t index,
+                             const GradientFacts& facts) const;
   void check_attention() const;
-  void step_matrices(const Work& work);
+  void step_matrices(const std::vector<Work>& work);
+  void open(OpenParameter& parameter, const Work& work);
+  void close(OpenParameter& parameter);
   void step_elements(std::size_t group, const std::vector<Work>& work);
   void clip_heads();
   [[nodiscard]] const Route& route_named(const std::string& name) const;
@@ -157,6 +173,9 @@ class Optimizer : public torch::optim::Optimizer {
   std::map<std::string, RuleCounters> counters_;
   std::vector<AttentionSource> attention_;
   std::int64_t clipped_heads_ = 0;
+  double max_gradient_norm_ = 0;
+  double gradient_norm_ = 0;
+  double gradient_scale_ = 1;
   StepObserver* observer_ = nullptr;
 };
 
