@@ -163,7 +163,7 @@ void Diagnostics::before_update(const Route& route,
   if (spectra) {
     Memory& m = memory_[route.name];
     const at::Tensor weight = plain(route.parameter);
-    const at::Tensor g = plain(route.parameter.grad());
+    const at::Tensor g = plain(route.parameter.grad()).mul(gradient_scale_);
     if (!m.initial.defined()) {
       m.initial = weight.clone();
       m.first_moment = at::zeros_like(weight);
@@ -192,7 +192,10 @@ void Diagnostics::after_update(const Route& route,
   const at::Tensor after = plain(route.parameter);
   const auto type = route.parameter.scalar_type();
   const bool rounded = type == at::kBFloat16 || type == at::kHalf;
-  Change whole{found->second, after, plain(route.parameter.grad()), {}};
+  Change whole{found->second,
+               after,
+               plain(route.parameter.grad()).mul(gradient_scale_),
+               {}};
   if (options.lr() > 0) {
     whole.update = whole.before.mul(1 - uniform_decay(options))
                        .sub_(after)

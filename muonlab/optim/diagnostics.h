@@ -54,6 +54,9 @@ class Diagnostics : public StepObserver {
   /// when nothing was due.
   [[nodiscard]] formats::Json take();
 
+  void begin_step(double gradient_scale) override {
+    gradient_scale_ = gradient_scale;
+  }
   void before_update(const Route& route, const GroupOptions& options) override;
   void after_update(const Route& route, const GroupOptions& options) override;
 
@@ -68,6 +71,7 @@ class Diagnostics : public StepObserver {
   [[nodiscard]] at::Tensor adam_direction(const Route& route) const;
 
   DiagnosticsOptions options_;
+  double gradient_scale_ = 1;
   bool cheap_ = false;
   bool spectra_ = false;
   std::map<std::string, at::Tensor> before_;

@@ -228,6 +228,7 @@ torch::Tensor Optimizer::step(LossClosure closure) {
   const at::NoGradGuard no_grad;
   const std::vector<Work> work = checked_work();
   if (observer_ != nullptr) {
+    observer_->begin_step(gradient_scale_);
     for (const Work& w : work) {
       const Route& route = plan_.routes[w.route];
       observer_->before_update(route, options_of_route(route));

@@ -22,6 +22,8 @@ struct GradientFacts;
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
+  /// Clipping multiplies every gradient of the coming step by this.
+  virtual void begin_step(double gradient_scale) { (void)gradient_scale; }
   /// The parameter still has its old value.
   virtual void before_update(const Route& route, const GroupOptions& options) {
     (void)route, (void)options;

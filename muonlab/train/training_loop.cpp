@@ -35,29 +35,12 @@ TrainingLoop::TrainingLoop(const RunConfig& config,
                 .context = config.model.context,
                 .batch = config.batch,
                 .seed = static_cast<std::uint64_t>(config.seed)}),
-      schedule_(schedule_of(config)) {}
+      schedule_(schedule_of(config)) {
+  optimizer_.set_max_gradient_norm(config.clip);
+}
 
 std::vector<std::int64_t> TrainingLoop::starts(std::int64_t step) const {
   return sampler_.starts(step);
-}
-
-double TrainingLoop::global_norm() const {
-  std::vector<at::Tensor> norms;
-  for (const optim::Route& route : optimizer_.plan().routes) {
-    const at::Tensor& gradient = route.parameter.grad();
-    if (gradient.defined()) norms.push_back(at::linalg_vector_norm(gradient));
-  }
-  return at::linalg_vector_norm(at::stack(norms)).item<double>();
-}
-
-std::string TrainingLoop::non_finite_gradient() const {
-  for (const optim::Route& route : optimizer_.plan().routes) {
-    const at::Tensor& gradient = route.parameter.grad();
-    if (gradient.defined() && !at::isfinite(gradient).all().item<bool>()) {
-      return route.name;
-    }
-  }
-  return "";
 }
 
 StepOutcome TrainingLoop::run(std::int64_t step) {
@@ -96,21 +79,6 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
 
   const auto update = Clock::now();
   const at::NoGradGuard no_grad;
-  outcome.gradient_norm = global_norm();
-  if (!std::isfinite(outcome.gradient_norm)) {
-    outcome.fault = concat("the gradient of '", non_finite_gradient(),
-                           "' is not finite at step ", step + 1, " (loss ",
-                           outcome.loss, ")");
-    return outcome;
-  }
-  if (config_.clip > 0 && outcome.gradient_norm > config_.clip) {
-    outcome.clipped = true;
-    for (const optim::Route& route : optimizer_.plan().routes) {
-      at::Tensor gradient = route.parameter.grad();
-      if (gradient.defined())
-        gradient.mul_(config_.clip / outcome.gradient_norm);
-    }
-  }
   optimizer_.set_lr_factor(outcome.lr_factor);
   if (config_.momentum_start) {
     const double steps =
@@ -119,7 +87,16 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
     optimizer_.set_momentum_share(*config_.momentum_start,
                                   done < steps ? done / steps : 1.0);
   }
-  optimizer_.step();
+  try {
+    optimizer_.step();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDiverged) throw;
+    outcome.fault = concat(error.what(), " at step ", step + 1, " (loss ",
+                           outcome.loss, ")");
+    return outcome;
+  }
+  outcome.gradient_norm = optimizer_.gradient_norm();
+  outcome.clipped = optimizer_.clipped();
   outcome.optimizer_seconds = seconds_since(update);
   outcome.total_seconds = seconds_since(begin);
   return outcome;

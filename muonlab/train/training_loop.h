@@ -42,9 +42,6 @@ class TrainingLoop {
   [[nodiscard]] std::vector<std::int64_t> starts(std::int64_t step) const;
 
  private:
-  [[nodiscard]] double global_norm() const;
-  [[nodiscard]] std::string non_finite_gradient() const;
-
   const RunConfig& config_;
   const std::vector<std::int32_t>& tokens_;
   nn::LanguageModel& model_;
