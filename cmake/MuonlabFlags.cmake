@@ -21,7 +21,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Without it ccache stores nothing for files that use a precompiled header.
   add_compile_options(-fpch-preprocess)
 endif()
-if(MUONLAB_SANITIZE)
+if(MUONLAB_SANITIZE STREQUAL "thread")
+  # Only for what does not link LibTorch: its own threads are not instrumented.
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(NOT MUONLAB_SANITIZE MATCHES "^(ON|OFF|TRUE|FALSE|1|0)$")
+  message(FATAL_ERROR
+    "MUONLAB_SANITIZE: got '${MUONLAB_SANITIZE}', expected ON, OFF or thread")
+elseif(MUONLAB_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer
     -fno-sanitize=vptr)
   add_link_options(-fsanitize=address,undefined)

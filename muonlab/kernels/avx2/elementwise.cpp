@@ -7,19 +7,11 @@ namespace muonlab::kernels {
 
 namespace {
 
-// 2 KiB: the hardware's prefetchers stop at a page's end.
-constexpr std::size_t kAhead = 2048;
-
 struct Eight {
   std::size_t i;
 
   __m256 load(const float* p) const { return _mm256_loadu_ps(p + i); }
   void store(float* p, __m256 x) const { _mm256_storeu_ps(p + i, x); }
-  // As a number: the address may lie behind the array.
-  void prefetch(const float* p) const {
-    const auto address = reinterpret_cast<std::uintptr_t>(p + i) + kAhead;
-    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
-  }
   static __m256 set(float x) { return _mm256_set1_ps(x); }
   static __m256 root(__m256 x) { return _mm256_sqrt_ps(x); }
   static __m256 sign(__m256 x) {
@@ -64,7 +56,6 @@ struct Loop {
     Sums second;
     std::size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-      Eight{i}.prefetch(x);
       first.add(Eight{i}.load(x));
       second.add(Eight{i + 8}.load(x));
     }

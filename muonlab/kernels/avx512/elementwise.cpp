@@ -7,9 +7,6 @@ namespace muonlab::kernels {
 
 namespace {
 
-// 2 KiB: the hardware's prefetchers stop at a page's end.
-constexpr std::size_t kAhead = 2048;
-
 struct Arithmetic {
   static __m512 set(float x) { return _mm512_set1_ps(x); }
   static __m512 root(__m512 x) { return _mm512_sqrt_ps(x); }
@@ -32,11 +29,6 @@ struct Sixteen : Arithmetic {
 
   __m512 load(const float* p) const { return _mm512_loadu_ps(p + i); }
   void store(float* p, __m512 x) const { _mm512_storeu_ps(p + i, x); }
-  // As a number: the address may lie behind the array.
-  void prefetch(const float* p) const {
-    const auto address = reinterpret_cast<std::uintptr_t>(p + i) + kAhead;
-    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
-  }
 
   std::size_t i;
 };
@@ -51,7 +43,6 @@ struct Last : Arithmetic {
   void store(float* p, __m512 x) const {
     _mm512_mask_storeu_ps(p + i, mask, x);
   }
-  void prefetch(const float*) const {}
 
   std::size_t i;
   __mmask16 mask;
@@ -84,11 +75,7 @@ struct Loop {
   static ChunkSummary summarise(const float* x, std::size_t n) noexcept {
     Sums sums;
     std::size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-      const Sixteen at(i);
-      at.prefetch(x);
-      sums.add(at.load(x));
-    }
+    for (; i + 16 <= n; i += 16) sums.add(Sixteen(i).load(x));
     if (i < n) sums.add(Last(i, n - i).load(x));
     double lanes[16];
     _mm512_storeu_pd(lanes, sums.low);
