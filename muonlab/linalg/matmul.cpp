@@ -39,6 +39,11 @@ const auto& onednn() {
   return kOperator;
 }
 
+at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
+  return onednn()->call(a, b.t(), std::nullopt, "none",
+                        c10::List<std::optional<at::Scalar>>(), "");
+}
+
 // Below this many multiply-adds the oneDNN call's own cost shows.
 constexpr std::int64_t kSmall = 32 * 32 * 32;
 
@@ -50,13 +55,17 @@ const char* matmul_backend() {
 
 at::Tensor matmul(const at::Tensor& a, const at::Tensor& b) {
   const bool fits = a.scalar_type() == at::kFloat && a.device().is_cpu() &&
-                    a.dim() == 2 && b.dim() == 2 &&
-                    a.size(0) * a.size(1) * b.size(1) > kSmall;
-  if (fits && onednn().has_value()) {
-    return onednn()->call(a, b.t(), std::nullopt, "none",
-                          c10::List<std::optional<at::Scalar>>(), "");
+                    a.size(-2) * a.size(-1) * b.size(-1) > kSmall;
+  if (!fits || !onednn().has_value()) {
+    return a.dim() == 2 ? at::mm(a, b) : at::bmm(a, b);
   }
-  return at::mm(a, b);
+  if (a.dim() == 2) return onednn_product(a, b);
+  at::Tensor products =
+      at::empty({a.size(0), a.size(1), b.size(2)}, a.options());
+  for (std::int64_t i = 0; i < a.size(0); ++i) {
+    products.select(0, i).copy_(onednn_product(a.select(0, i), b.select(0, i)));
+  }
+  return products;
 }
 
 }  // namespace muonlab::linalg

@@ -7,7 +7,7 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/kernels/simd_level.h"
-#include "muonlab/linalg/polar_table.h"
+#include "muonlab/linalg/polar_coefficients.h"
 
 namespace muonlab::linalg {
 
@@ -22,6 +22,23 @@ bool packed_wanted() {
   return name == "kernels";
 }
 
+std::optional<kernels::PolarPrecision> precision_of(PolarDtype dtype) {
+  switch (dtype) {
+    case PolarDtype::kAuto:
+    case PolarDtype::kFloat32:
+      return kernels::PolarPrecision::kFloat32;
+    case PolarDtype::kBFloat16:
+      return kernels::PolarPrecision::kBFloat16;
+    case PolarDtype::kBFloat16Master:
+      return kernels::PolarPrecision::kBFloat16Master;
+    case PolarDtype::kMixed:
+      return kernels::PolarPrecision::kMixed;
+    case PolarDtype::kFloat64:
+      break;
+  }
+  return std::nullopt;
+}
+
 bool use_packed() {
   static const bool kWanted = packed_wanted();
   return kWanted;
@@ -31,16 +48,18 @@ bool use_packed() {
 
 std::optional<kernels::PolarSchedule> packed_schedule(
     const PolarOptions& options) {
-  using kernels::PolarPrecision;
-  if (!use_packed() || options.method != PolarMethod::kNewtonSchulz ||
-      options.dtype == PolarDtype::kFloat64) {
+  const auto precision = precision_of(options.dtype);
+  const bool gram = options.method == PolarMethod::kGram;
+  if (!use_packed() || !precision ||
+      (!gram && options.method != PolarMethod::kNewtonSchulz)) {
     return std::nullopt;
   }
   kernels::PolarSchedule schedule;
-  schedule.precision = options.dtype == PolarDtype::kBFloat16
-                           ? PolarPrecision::kBFloat16
-                           : PolarPrecision::kFloat32;
-  const PolarTable& table = polar_table(options.coefficients);
+  schedule.form =
+      gram ? kernels::PolarForm::kGram : kernels::PolarForm::kStandard;
+  schedule.precision = *precision;
+  const PolarTable& table =
+      polar_coefficients(options.coefficients, options.steps);
   for (int step = 0; step < options.steps; ++step) {
     const Quintic& row = table.rows[std::min(static_cast<std::size_t>(step),
                                              table.rows.size() - 1)];
@@ -48,6 +67,12 @@ std::optional<kernels::PolarSchedule> packed_schedule(
                               static_cast<float>(row.b),
                               static_cast<float>(row.c)});
   }
+  if (gram) {
+    for (const int step : restart_steps(options)) {
+      schedule.restarts.push_back(static_cast<std::size_t>(step));
+    }
+  }
+  schedule.normalise = options.norm == PolarNorm::kFrobenius;
   schedule.safety = table.safety;
   schedule.eps = options.eps;
   schedule.clamp_eps = options.eps_mode == PolarEps::kClamp;

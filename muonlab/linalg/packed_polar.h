@@ -12,7 +12,8 @@ namespace muonlab::linalg {
 
 /// The packed iteration that these options ask for, of a float32 matrix on the
 /// CPU; none where they name what the kernels do not have (SVD, QDWH, float64),
-/// or MUONLAB_POLAR=aten is in the environment.
+/// or MUONLAB_POLAR=aten is in the environment. With another norm than
+/// Frobenius its `normalise` is false: the caller divides first.
 [[nodiscard]] std::optional<kernels::PolarSchedule> packed_schedule(
     const PolarOptions& options);
 

@@ -7,17 +7,6 @@ namespace muonlab {
 
 namespace {
 
-// The published rows are divided by (s, s^3, s^5), as if the argument were s
-// times smaller; the last row, which repeats, stays as it is.
-std::vector<Quintic> damped(std::vector<Quintic> rows, double s) {
-  for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
-    rows[i].a /= s;
-    rows[i].b /= s * s * s;
-    rows[i].c /= s * s * s * s * s;
-  }
-  return rows;
-}
-
 constexpr Quintic kKeller = {3.4445, -4.7750, 2.0315};
 constexpr Quintic kTaylor = {15.0 / 8, -5.0 / 4, 3.0 / 8};
 constexpr Quintic kSimple = {2, -3.0 / 2, 1.0 / 2};
@@ -29,6 +18,12 @@ Quintic over_1024(double a, double b, double c) {
 std::vector<PolarTable> all_tables() {
   std::vector<Quintic> deepseek(8, kKeller);
   deepseek.push_back(kSimple);
+  const std::vector<Quintic> modded = {
+      {8.156554524902461, -22.48329292557795, 15.878769915207462},
+      {4.042929935166739, -2.808917465908714, .5000178451051316},
+      {3.8916678022926607, -2.772484153217685, .5060648178503393},
+      {3.285753657755655, -2.3681294933425376, .46449024233003106},
+      {2.3465413258596377, -1.7097828382687081, .42323551169305323}};
   return {
       {"keller", {kKeller}, 1, "github.com/KellerJordan/Muon"},
       {"taylor", {kTaylor}, 1, "Taylor expansion of the sign at 1"},
@@ -68,14 +63,21 @@ std::vector<PolarTable> all_tables() {
                kTaylor},
               1.01),
        1.01, "arXiv 2505.16932"},
-      {"polar-express-modded",
-       {{8.156554524902461, -22.48329292557795, 15.878769915207462},
-        {4.042929935166739, -2.808917465908714, .5000178451051316},
-        {3.8916678022926607, -2.772484153217685, .5060648178503393},
-        {3.285753657755655, -2.3681294933425376, .46449024233003106},
-        {2.3465413258596377, -1.7097828382687081, .42323551169305323}},
-       1.02,
-       "modded-nanogpt, microsoft/dion"},
+      {"polar-express-modded", modded, 1.02, "modded-nanogpt, microsoft/dion"},
+      {"polar-express-nanochat", modded, 1.01, "karpathy/nanochat"},
+      // What NVIDIA's code has: the official rows to four decimals, and no
+      // further safety.
+      {"polar-express-eo",
+       {{8.2051, -22.9019, 16.4607},
+        {4.0664, -2.8612, .5184},
+        {3.9096, -2.8234, .5250},
+        {3.2856, -2.4153, .4853},
+        {2.2779, -1.6198, .3985},
+        {1.8726, -1.2307, .3585},
+        {1.8564, -1.2132, .3568},
+        {1.8750, -1.2500, .3750}},
+       1,
+       "NVIDIA Emerging-Optimizers"},
       {"polar-express-dao",
        {{7.8925828744, -20.3830139459, 13.5553061494},
         {3.9114848681, -2.5464635929, .4268988320},
@@ -92,7 +94,31 @@ std::vector<PolarTable> all_tables() {
         {2.273749994434, -1.644660367908, .416190927498}},
        1,
        "arXiv 2506.10935"},
+      {"cubic5",
+       {{3.3656576, -3.3420992, 0},
+        {2.5744352, -1.4957376, 0},
+        {2.5368962, -1.4312570, 0},
+        {2.4418906, -1.2764040, 0},
+        {2.2230472, -.9630650, 0}},
+       1,
+       "arXiv 2606.00371"},
       {"deepseek-v4", deepseek, 1, "NVIDIA Emerging-Optimizers"},
+      {"aol-turbo",
+       {{4.0098, -7.0585, 2.4635},
+        {3.4585, -5.5479, 2.5959},
+        {2.7573, -3.2939, 1.4254},
+        {2.7215, -3.0494, 1.3169}},
+       1,
+       "arXiv 2512.04632",
+       true},
+      {"aol-dion",
+       {{4.6051, -9.6552, 5.6769},
+        {4.7505, -6.0861, 2.1790},
+        {2.7763, -2.3190, .5523},
+        {2.4231, -2.2861, .8193}},
+       1,
+       "microsoft/dion",
+       true},
   };
 }
 
@@ -102,6 +128,15 @@ const std::vector<PolarTable>& tables() {
 }
 
 }  // namespace
+
+std::vector<Quintic> damped(std::vector<Quintic> rows, double s) {
+  for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
+    rows[i].a /= s;
+    rows[i].b /= s * s * s;
+    rows[i].c /= s * s * s * s * s;
+  }
+  return rows;
+}
 
 const PolarTable& polar_table(std::string_view name) {
   for (const PolarTable& table : tables()) {

@@ -220,6 +220,7 @@ bool FusedMatrices::takes(const MatrixRule& rule, const MatrixStep& step) {
   return pre && post && scale && rule.direction == Direction::kPolar &&
          linalg::has_matrix_memory(step.weight) &&
          linalg::has_matrix_memory(step.gradient) &&
+         rule.polar.norm == PolarNorm::kFrobenius &&
          linalg::packed_schedule(rule.polar).has_value();
 }
 

@@ -145,6 +145,25 @@ void OptionBuilder::word(const char* name, std::string* target,
   };
 }
 
+void OptionBuilder::text(const char* name, std::string* target,
+                         std::string range,
+                         std::function<void(const std::string&)> parse,
+                         const char* about, bool applies) {
+  Option& option = add(name, OptionKind::kWord, about, applies);
+  option.range = std::move(range);
+  option.get = [=] { return OptionValue(*target); };
+  option.set = [=](const OptionValue& value, std::string_view who) {
+    *target = word_of(value, who);
+  };
+  option.check = [=, parse = std::move(parse)](std::string_view who) {
+    try {
+      parse(*target);
+    } catch (const Error& error) {
+      throw Error(error.kind(), concat(who, ": ", error.what()), error.hint());
+    }
+  };
+}
+
 std::string option_text(const OptionValue& value) {
   if (const auto* b = std::get_if<bool>(&value)) return *b ? "true" : "false";
   if (const auto* i = std::get_if<std::int64_t>(&value)) {

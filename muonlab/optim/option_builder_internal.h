@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -39,6 +40,10 @@ class OptionBuilder {
             bool applies = true);
   void word(const char* name, std::string* target,
             const std::vector<std::string>& choices, const char* about,
+            bool applies = true);
+  /// Free text; `parse` throws Error on what it cannot read.
+  void text(const char* name, std::string* target, std::string range,
+            std::function<void(const std::string&)> parse, const char* about,
             bool applies = true);
 
   template <typename E>

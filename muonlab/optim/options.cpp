@@ -6,23 +6,32 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/linalg/polar_coefficients.h"
 #include "muonlab/optim/option_builder_internal.h"
 
 namespace muonlab::optim {
 
 namespace {
 
-constexpr std::array<core::Named<PolarMethod>, 3> kMethods = {
+constexpr std::array<core::Named<PolarMethod>, 4> kMethods = {
     {{PolarMethod::kNewtonSchulz, "newton-schulz"},
+     {PolarMethod::kGram, "gram"},
      {PolarMethod::kSvd, "svd"},
      {PolarMethod::kQdwh, "qdwh"}}};
 constexpr std::array<core::Named<PolarEps>, 2> kEpsModes = {
     {{PolarEps::kAdd, "add"}, {PolarEps::kClamp, "clamp"}}};
-constexpr std::array<core::Named<PolarDtype>, 4> kDtypes = {
+constexpr std::array<core::Named<PolarNorm>, 4> kNorms = {
+    {{PolarNorm::kFrobenius, "frobenius"},
+     {PolarNorm::kSchatten4, "schatten-4"},
+     {PolarNorm::kPower, "power"},
+     {PolarNorm::kAol, "aol"}}};
+constexpr std::array<core::Named<PolarDtype>, 6> kDtypes = {
     {{PolarDtype::kAuto, "auto"},
      {PolarDtype::kFloat64, "float64"},
      {PolarDtype::kFloat32, "float32"},
-     {PolarDtype::kBFloat16, "bfloat16"}}};
+     {PolarDtype::kBFloat16, "bfloat16"},
+     {PolarDtype::kBFloat16Master, "bfloat16-master"},
+     {PolarDtype::kMixed, "mixed"}}};
 constexpr std::array<core::Named<Graft>, 3> kGrafts = {
     {{Graft::kNone, "none"}, {Graft::kSgd, "sgd"}, {Graft::kAdam, "adam"}}};
 constexpr std::array<core::Named<bool>, 2> kEpsPlacements = {
@@ -31,10 +40,26 @@ constexpr std::array<core::Named<bool>, 2> kEpsPlacements = {
 void add_polar(PolarOptions& p, bool applies, OptionBuilder& b) {
   b.choice<PolarMethod>("polar_method", &p.method, kMethods,
                         "how the polar factor is found", applies);
-  const bool iterated = applies && p.method == PolarMethod::kNewtonSchulz;
-  b.word("polar_coefficients", &p.coefficients, polar_table_names(),
-         "table of Newton-Schulz steps", iterated);
+  const bool gram = applies && p.method == PolarMethod::kGram;
+  const bool iterated =
+      gram || (applies && p.method == PolarMethod::kNewtonSchulz);
+  b.text(
+      "polar_coefficients", &p.coefficients, polar_coefficients_help(),
+      [&p](const std::string& text) {
+        (void)polar_coefficients(text, p.steps);
+      },
+      "table of Newton-Schulz steps", iterated);
   b.integer("polar_steps", &p.steps, 1, 100, "Newton-Schulz steps", iterated);
+  b.text(
+      "polar_restarts", &p.restarts,
+      "auto, none, every N, or steps such as 1,3",
+      [&p](const std::string&) { (void)restart_steps(p); },
+      "after which steps the Gram form restarts", gram);
+  b.choice<PolarNorm>("polar_norm", &p.norm, kNorms,
+                      "what the matrix is divided by first", iterated);
+  b.integer("polar_power_steps", &p.power_steps, 1, 100,
+            "power iterations of polar_norm",
+            iterated && p.norm == PolarNorm::kPower);
   b.number("polar_eps", &p.eps, kPositiveBelowOne, "guards the first division",
            iterated);
   b.choice<PolarEps>("polar_eps_mode", &p.eps_mode, kEpsModes,
@@ -181,6 +206,7 @@ void list(MuownRule& r, OptionBuilder& b) {
 }
 
 void check_together(const MatrixRule& r, std::string_view who) {
+  if (r.direction == Direction::kPolar) validate(r.polar, who);
   if (r.scale == Scale::kNamo) {
     MUONLAB_CHECK(r.momentum_form == MomentumForm::kEma && !r.nesterov, who,
                   ": scale: namo measures an ema buffer without nesterov: set "
@@ -192,6 +218,13 @@ void check_together(const MatrixRule& r, std::string_view who) {
                   ", but scale s9 keeps the weight's norm by itself; leave "
                   "decay and weight_decay at their defaults");
   }
+}
+
+void check_together(const Dion2Rule& r, std::string_view who) {
+  validate(r.polar, who);
+}
+void check_together(const MuownRule& r, std::string_view who) {
+  validate(r.polar, who);
 }
 
 void check_elementwise(Decay decay, std::string_view who) {

@@ -16,8 +16,20 @@ using Slots = std::vector<std::pair<std::string, std::string>>;
 std::string polar_text(const PolarOptions& p) {
   if (p.method == PolarMethod::kSvd) return "exact, by SVD";
   if (p.method == PolarMethod::kQdwh) return "exact, by QDWH";
-  return concat(p.steps, " Newton-Schulz steps of table ", p.coefficients,
-                p.dtype == PolarDtype::kBFloat16 ? " in bfloat16" : "");
+  std::string text =
+      concat(p.steps, " Newton-Schulz steps of table ", p.coefficients);
+  if (p.method == PolarMethod::kGram) text += " in Gram form";
+  if (p.norm == PolarNorm::kSchatten4) text += " from the Schatten-4 norm";
+  if (p.norm == PolarNorm::kPower) text += " from the spectral norm, estimated";
+  if (p.norm == PolarNorm::kAol) text += " from AOL's row scaling";
+  if (p.dtype == PolarDtype::kBFloat16) text += " in bfloat16";
+  if (p.dtype == PolarDtype::kBFloat16Master) {
+    text += " in bfloat16, X in float32";
+  }
+  if (p.dtype == PolarDtype::kMixed) {
+    text += " in float32, long products in bfloat16";
+  }
+  return text;
 }
 
 Slots slots(const MatrixRule& r) {
