@@ -160,9 +160,9 @@ std::string polar_coefficients_text(const PolarTable& table) {
   return core::join(parts, "; ");
 }
 
-std::string polar_coefficients_help() {
-  return concat(core::join(polar_table_names(), ", "),
-                "; rows 'a,b,c; a,b,c'; or 'polar-express:lower=1e-3,steps=5'");
+std::string_view polar_coefficients_help() {
+  return "a name of docs/polar.md, rows 'a,b,c; a,b,c', or "
+         "'polar-express:lower=1e-3,steps=5'";
 }
 
 }  // namespace muonlab

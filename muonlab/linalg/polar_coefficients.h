@@ -28,6 +28,6 @@ namespace muonlab {
 [[nodiscard]] std::string polar_coefficients_text(const PolarTable& table);
 
 /// What a user may write, in a line.
-[[nodiscard]] std::string polar_coefficients_help();
+[[nodiscard]] std::string_view polar_coefficients_help();
 
 }  // namespace muonlab

@@ -44,7 +44,8 @@ void add_polar(PolarOptions& p, bool applies, OptionBuilder& b) {
   const bool iterated =
       gram || (applies && p.method == PolarMethod::kNewtonSchulz);
   b.text(
-      "polar_coefficients", &p.coefficients, polar_coefficients_help(),
+      "polar_coefficients", &p.coefficients,
+      std::string(polar_coefficients_help()),
       [&p](const std::string& text) {
         (void)polar_coefficients(text, p.steps);
       },

@@ -138,7 +138,8 @@ def bounds(case):
         return None
     o = suite.resolve(case["rule"], case["options"])
     plain = {"pre": "none", "post": "none", "direction": "polar",
-             "polar_method": "newton-schulz", "qk_clip": 0}
+             "polar_method": "newton-schulz", "polar_norm": "frobenius",
+             "qk_clip": 0}
     if (any(o[key] != value for key, value in plain.items()) or
             o["momentum_form"] == "ema-corrected" or
             o["polar_coefficients"] not in ROWS or

@@ -18,9 +18,10 @@ MATRIX = {
     "lr": 0.02, "weight_decay": 0.0, "momentum": 0.95, "momentum_form": "ema",
     "nesterov": True, "pre": "none", "direction": "polar",
     "polar_method": "newton-schulz", "polar_coefficients": "keller",
-    "polar_steps": 5, "polar_eps": 1e-7, "polar_eps_mode": "add",
-    "polar_dtype": "auto", "post": "none", "scale": "s2", "scale_factor": 1.0,
-    "decay": "decoupled", "skip_zero": True, "qk_clip": 0.0}
+    "polar_steps": 5, "polar_norm": "frobenius", "polar_eps": 1e-7,
+    "polar_eps_mode": "add", "polar_dtype": "auto", "post": "none",
+    "scale": "s2", "scale_factor": 1.0, "decay": "decoupled",
+    "skip_zero": True, "qk_clip": 0.0}
 ADAM = {"lr": 1e-3, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95,
         "eps": 1e-8, "eps_placement": "outside", "decay": "decoupled"}
 DEFAULTS = {

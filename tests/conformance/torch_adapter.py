@@ -52,7 +52,7 @@ def muon(parameter, o, case):
     # Heavy ball and EMA differ by a factor, which Newton-Schulz divides away.
     only(o, momentum_form=("ema", "heavy-ball"), pre=("none",),
          direction=("polar",), polar_method=("newton-schulz",),
-         post=("none",), scale=SHIFTS, scale_factor=(1,),
+         polar_norm=("frobenius",), post=("none",), scale=SHIFTS, scale_factor=(1,),
          decay=("decoupled", "additive"), qk_clip=(0,))
     need(o["polar_eps_mode"] == "clamp" or o["polar_eps"] == 1e-7,
          f"polar_eps {o['polar_eps']} added: torch.optim.Muon clamps")

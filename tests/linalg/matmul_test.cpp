@@ -71,6 +71,24 @@ TEST(Matmul, OfDoublesIsMm) {
   }
 }
 
+TEST(Matmul, OfABatchIsThatOfItsMembers) {
+  for (const auto& [m, k, n] : kProducts) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      const at::Tensor a = random_tensor({3, m, k}, 10).to(type);
+      const at::Tensor b = random_tensor({3, n, k}, 11).to(type).mT();
+      const at::Tensor c = linalg::matmul(a, b);
+      ASSERT_EQ(c.sizes(), (std::vector<std::int64_t>{3, m, n}));
+      const double eps = type == at::kFloat
+                             ? std::numeric_limits<float>::epsilon()
+                             : std::numeric_limits<double>::epsilon();
+      for (std::int64_t i = 0; i < 3; ++i) {
+        // Twice: the reference here is rounded in doubles itself.
+        expect_product(c[i], a[i], b[i], 2 * eps);
+      }
+    }
+  }
+}
+
 TEST(Matmul, RepeatsBitForBit) {
   for (const auto& [m, k, n] : kProducts) {
     const at::Tensor a = random_tensor({m, k}, 8).to(at::kFloat);

@@ -100,6 +100,48 @@ TEST(Options, RefusesValuesOutOfRangeAndOfTheWrongKind) {
   refused("muonh", "decay", std::string("l2"), {"decay", "s9"});
 }
 
+TEST(Options, OfThePolarFactorApplyByMethodAndNorm) {
+  using std::string;
+  const auto check = [](const OptionMap& values) {
+    UpdateRule rule = preset("muon").update();
+    set_options(rule, values, "o: ");
+    return option_values(rule);
+  };
+  const OptionMap gram = check({{"polar_method", string("gram")},
+                                {"polar_restarts", string("1,3")},
+                                {"polar_dtype", string("mixed")}});
+  EXPECT_EQ(gram.at("polar_restarts"), OptionValue(string("1,3")));
+  EXPECT_EQ(gram.count("polar_power_steps"), 0U);
+  EXPECT_EQ(check({}).count("polar_restarts"), 0U);
+  EXPECT_EQ(check({{"polar_norm", string("power")}}).count("polar_power_steps"),
+            1U);
+  const auto refused = [&](const OptionMap& values,
+                           const std::vector<string>& words) {
+    expect_error(kKind, words, [&] { check(values); });
+  };
+  refused({{"polar_restarts", string("2")}}, {"polar_restarts", "no effect"});
+  refused({{"polar_power_steps", std::int64_t{4}}},
+          {"polar_power_steps", "no effect"});
+  refused({{"polar_method", string("gram")}, {"polar_restarts", string("5")}},
+          {"o: polar_restarts", "got step 5 of 5"});
+  refused({{"polar_coefficients", string("aol-dion")}},
+          {"polar norm", "aol-dion"});
+  refused({{"polar_coefficients", string("1.9,1.3,0.4")}},
+          {"o: polar_coefficients", "step 1", "(0, 2]"});
+  refused({{"polar_dtype", string("mixed")}}, {"mixed", "gram"});
+  // Tables as text, and by the number of steps that they are for.
+  EXPECT_NO_THROW(check({{"polar_coefficients", string("2,-1.5,0.5")}}));
+  EXPECT_NO_THROW(
+      check({{"polar_coefficients", string("polar-express:lower=1e-4,steps=6")},
+             {"polar_steps", std::int64_t{6}}}));
+  for (const char* name : {"dion2", "muown"}) {
+    UpdateRule rule = preset(name).update();
+    expect_error(kKind, {"aol"}, [&] {
+      set_options(rule, {{"polar_coefficients", string("aol-turbo")}}, "");
+    });
+  }
+}
+
 TEST(Options, ExplicitlySetToTheDefaultIsNotTheSameAsNotSet) {
   GroupOptions defaults = muon().lr(0.5);
   const GroupOverrides explicit_one{.lr = 0.02,

@@ -78,6 +78,12 @@ void add_slot(Choices& choices, const std::string& rule,
   for (const SlotValue& v : values) choices.add(slot, v.value, v.others);
 }
 
+// Tables that came when the cases were fixed.
+bool is_later(const std::string& table) {
+  return table == "cubic5" || table == "polar-express-eo" ||
+         table == "polar-express-nanochat" || table.starts_with("aol-");
+}
+
 void add_polar(Choices& choices, const std::string& rule) {
   choices.add("polar_method", "svd"s);
   choices.add("polar_method", "qdwh"s);
@@ -93,7 +99,8 @@ void add_polar(Choices& choices, const std::string& rule) {
   choices.add("polar_coefficients", "you6"s, {{"polar_steps", 6.0}});
   if (rule == "muon") {
     for (const std::string& name : coefficient_names()) {
-      if (name == "polar-express" || name == "you6") continue;  // above
+      // Above, and below in add_polar_forms.
+      if (name == "polar-express" || name == "you6" || is_later(name)) continue;
       choices.add_alone("polar_coefficients", name);
     }
     for (const double steps : {1.0, 8.0, 12.0}) {
@@ -110,6 +117,26 @@ void add_polar(Choices& choices, const std::string& rule) {
   choices.add_alone("polar_eps", 0.9, {{"polar_eps_mode", "clamp"s}});
   choices.add("polar_dtype", "float64"s);
   choices.add("polar_dtype", "float32"s);
+}
+
+// After all others, since a choice's place decides its shape.
+void add_polar_forms(Choices& choices, const std::string& rule) {
+  if (choices.is_default("polar_method", "newton-schulz"s)) {
+    choices.add_alone("polar_norm", "schatten-4"s);
+  } else {
+    choices.add_alone("polar_norm", "schatten-4"s,
+                      {{"polar_method", "newton-schulz"s}});
+  }
+  if (rule != "muon") return;
+  choices.add_alone("polar_norm", "aol"s);
+  choices.add_alone("polar_method", "gram"s);
+  for (const std::string& name : coefficient_names()) {
+    if (!is_later(name)) continue;
+    choices.add_alone("polar_coefficients", name,
+                      name.starts_with("aol-") ? Options{{"polar_steps", 4.0},
+                                                         {"polar_norm", "aol"s}}
+                                               : Options{});
+  }
 }
 
 void add_scales(Choices& choices, const std::string& rule) {
@@ -235,6 +262,7 @@ std::vector<Choice> family_choices(const std::string& rule) {
   choices.add("scale_eps", 0.05);
   choices.add("namo_beta2", 0.7);
   add_decays(choices, rule, true);
+  add_polar_forms(choices, rule);
   return choices.take();
 }
 
@@ -264,6 +292,7 @@ std::vector<Choice> own_choices(const std::string& rule) {
   choices.add("fraction", 0.5);
   choices.add("fraction", 1.0);
   add_polar(choices, rule);
+  add_polar_forms(choices, rule);
   return choices.take();
 }
 

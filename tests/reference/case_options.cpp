@@ -18,8 +18,8 @@ bool without_contradiction(const Options& row, const Options& all) {
     return found == all.end() ? ""s : std::get<std::string>(found->second);
   };
   if (word("polar_method") == "svd" || word("polar_method") == "qdwh") {
-    for (const auto* option :
-         {"polar_coefficients", "polar_steps", "polar_eps", "polar_eps_mode"}) {
+    for (const auto* option : {"polar_coefficients", "polar_steps",
+                               "polar_norm", "polar_eps", "polar_eps_mode"}) {
       if (row.contains(option)) return false;
     }
   }

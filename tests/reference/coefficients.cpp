@@ -1,6 +1,7 @@
 #include "tests/reference/coefficients.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <stdexcept>
 
@@ -44,6 +45,15 @@ Table you6() {
   return {rows};
 }
 
+// Of modded-nanogpt; nanochat differs in the safety alone.
+std::vector<Coefficients> modded() {
+  return {{8.156554524902461, -22.48329292557795, 15.878769915207462},
+          {4.042929935166739, -2.808917465908714, 0.5000178451051316},
+          {3.8916678022926607, -2.772484153217685, 0.5060648178503393},
+          {3.285753657755655, -2.3681294933425376, 0.46449024233003106},
+          {2.3465413258596377, -1.7097828382687081, 0.42323551169305323}};
+}
+
 Table deepseek_v4() {
   std::vector<Coefficients> rows(8, kKeller);
   rows.push_back(kSimple);
@@ -71,13 +81,33 @@ const std::map<std::string, Table>& tables() {
          {3.2067, -6.8243, 4.2802},
          {3.2978, -5.7848, 3.8917}}}},
       {"polar-express", polar_express()},
-      {"polar-express-modded",
-       {{{8.156554524902461, -22.48329292557795, 15.878769915207462},
-         {4.042929935166739, -2.808917465908714, 0.5000178451051316},
-         {3.8916678022926607, -2.772484153217685, 0.5060648178503393},
-         {3.285753657755655, -2.3681294933425376, 0.46449024233003106},
-         {2.3465413258596377, -1.7097828382687081, 0.42323551169305323}},
-        1.02}},
+      {"polar-express-modded", {modded(), 1.02}},
+      {"polar-express-nanochat", {modded(), 1.01}},
+      {"polar-express-eo",
+       {{{8.2051, -22.9019, 16.4607},
+         {4.0664, -2.8612, 0.5184},
+         {3.9096, -2.8234, 0.5250},
+         {3.2856, -2.4153, 0.4853},
+         {2.2779, -1.6198, 0.3985},
+         {1.8726, -1.2307, 0.3585},
+         {1.8564, -1.2132, 0.3568},
+         {1.8750, -1.2500, 0.3750}}}},
+      {"cubic5",
+       {{{3.3656576, -3.3420992, 0},
+         {2.5744352, -1.4957376, 0},
+         {2.5368962, -1.4312570, 0},
+         {2.4418906, -1.2764040, 0},
+         {2.2230472, -0.9630650, 0}}}},
+      {"aol-turbo",
+       {{{4.0098, -7.0585, 2.4635},
+         {3.4585, -5.5479, 2.5959},
+         {2.7573, -3.2939, 1.4254},
+         {2.7215, -3.0494, 1.3169}}}},
+      {"aol-dion",
+       {{{4.6051, -9.6552, 5.6769},
+         {4.7505, -6.0861, 2.1790},
+         {2.7763, -2.3190, 0.5523},
+         {2.4231, -2.2861, 0.8193}}}},
       {"polar-express-dao",
        {{{7.8925828744, -20.3830139459, 13.5553061494},
          {3.9114848681, -2.5464635929, 0.4268988320},
@@ -110,16 +140,39 @@ std::vector<std::string> coefficient_names() {
   return names;
 }
 
-Matrix newton_schulz(const Matrix& m, const Table& table, int steps, double eps,
-                     bool clamp) {
-  if (m.rows > m.columns) {
-    return transpose(newton_schulz(transpose(m), table, steps, eps, clamp));
+std::vector<double> row_norms(const Matrix& m, const std::string& norm) {
+  if (norm == "frobenius") {
+    return std::vector<double>(m.rows, frobenius_norm(m));
   }
-  const double norm = table.safety * frobenius_norm(m);
-  const double divisor = clamp ? std::max(norm, eps) : norm + eps;
+  const Matrix gram = multiply(m, transpose(m));
+  if (norm == "schatten-4") {
+    return std::vector<double>(m.rows, std::sqrt(frobenius_norm(gram)));
+  }
+  if (norm != "aol") throw std::invalid_argument("replay: polar_norm " + norm);
+  std::vector<double> norms(m.rows);
+  for (std::size_t i = 0; i < m.rows; ++i) {
+    for (std::size_t j = 0; j < m.rows; ++j) {
+      norms[i] += std::abs(gram.at(i, j));
+    }
+    norms[i] = std::sqrt(norms[i]);
+  }
+  return norms;
+}
+
+Matrix newton_schulz(const Matrix& m, const Table& table, int steps, double eps,
+                     bool clamp, const std::string& norm) {
+  if (m.rows > m.columns) {
+    return transpose(
+        newton_schulz(transpose(m), table, steps, eps, clamp, norm));
+  }
+  const std::vector<double> norms = row_norms(m, norm);
   Matrix x = m;
-  if (divisor == 0) return x;
-  for (double& value : x.values) value /= divisor;
+  for (std::size_t i = 0; i < m.rows; ++i) {
+    const double scaled = table.safety * norms[i];
+    const double divisor = clamp ? std::max(scaled, eps) : scaled + eps;
+    if (divisor == 0) continue;
+    for (std::size_t j = 0; j < m.columns; ++j) x.at(i, j) /= divisor;
+  }
   for (int step = 0; step < steps; ++step) {
     const std::size_t last = table.rows.size() - 1;
     const Coefficients& k =
@@ -140,12 +193,15 @@ Matrix polar(const Settings& s, const Matrix& a) {
   // QDWH is another way to the same value.
   if (method == "svd" || method == "qdwh") return polar_factor(a);
   const std::string mode = s.text("polar_eps_mode");
-  if (method != "newton-schulz" || (mode != "add" && mode != "clamp")) {
+  // So is the Gram form, which runs the same polynomials.
+  if ((method != "newton-schulz" && method != "gram") ||
+      (mode != "add" && mode != "clamp")) {
     throw std::invalid_argument("replay: polar_method or polar_eps_mode");
   }
   return newton_schulz(a, coefficient_table(s.text("polar_coefficients")),
                        static_cast<int>(s.number("polar_steps")),
-                       s.number("polar_eps"), mode == "clamp");
+                       s.number("polar_eps"), mode == "clamp",
+                       s.text("polar_norm"));
 }
 
 }  // namespace muonlab::reference

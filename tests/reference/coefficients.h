@@ -19,9 +19,15 @@ struct Table {
 [[nodiscard]] Table coefficient_table(const std::string& name);
 [[nodiscard]] std::vector<std::string> coefficient_names();
 
-/// Newton-Schulz with the table's rows. X = M / (s |M|_F + eps), or with
-/// `clamp` M / max(s |M|_F, eps), on the short side.
+/// By what each row of m (rows <= columns) is divided, before safety and eps:
+/// "frobenius", "schatten-4", "aol".
+[[nodiscard]] std::vector<double> row_norms(const Matrix& m,
+                                            const std::string& norm);
+
+/// Newton-Schulz with the table's rows. X = M / (s |M| + eps), or with `clamp`
+/// M / max(s |M|, eps), on the short side; the norm as row_norms has it.
 [[nodiscard]] Matrix newton_schulz(const Matrix& m, const Table& table,
-                                   int steps, double eps, bool clamp);
+                                   int steps, double eps, bool clamp,
+                                   const std::string& norm = "frobenius");
 
 }  // namespace muonlab::reference

@@ -24,6 +24,7 @@ Options polar_defaults() {
   return {{"polar_method", "newton-schulz"s},
           {"polar_coefficients", "keller"s},
           {"polar_steps", 5.0},
+          {"polar_norm", "frobenius"s},
           {"polar_eps", 1e-7},
           {"polar_eps_mode", "add"s},
           {"polar_dtype", "auto"s}};
