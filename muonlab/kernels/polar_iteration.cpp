@@ -106,7 +106,7 @@ class Iteration {
         b_(job, schedule, carver_) {}
 
   void run() {
-    const double sum = pack_matrix();
+    const double sum = pack_matrix(0);
     if (!std::isfinite(sum)) {
       fill(std::numeric_limits<float>::quiet_NaN());
     } else if (sum == 0) {
@@ -134,8 +134,9 @@ class Iteration {
  private:
   [[nodiscard]] bool tall() const { return job_.rows > job_.columns; }
 
-  double pack_matrix() {
+  double pack_matrix(int exponent) {
     Packing packing;
+    packing.exponent = exponent;
     packing.source = job_.source;
     packing.rows = job_.rows;
     packing.columns = job_.columns;
@@ -186,9 +187,13 @@ class Iteration {
       scale_ = static_cast<float>(scale);
       return;
     }
-    rescale(b_.x_rows, -exponent);
-    rescale(b_.x_columns, -exponent);
-    if (b_.master.data != nullptr) rescale(b_.master, -exponent);
+    if (job_.source.repeatable) {
+      (void)pack_matrix(-exponent);
+    } else {
+      rescale(b_.x_rows, -exponent);
+      rescale(b_.x_columns, -exponent);
+      if (b_.master.data != nullptr) rescale(b_.master, -exponent);
+    }
     scale_ = static_cast<float>(std::ldexp(scale, exponent));
   }
 

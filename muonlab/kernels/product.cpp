@@ -1,6 +1,7 @@
 #include "muonlab/kernels/product.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -278,6 +279,11 @@ double pack(Team& team, const ProductTable& table, const Packing& packing,
     }
     packing.source.fill(packing.source.context, first_row, rows, first_column,
                         columns, block, kPackColumns);
+    if (packing.exponent != 0) {
+      for (std::size_t i = 0; i < kPackFloats; ++i) {
+        block[i] = std::ldexp(block[i], packing.exponent);
+      }
+    }
     double sum = 0;
     for (std::size_t r = 0; r < rows; ++r) {
       sum += table.sum_of_squares(block + r * kPackColumns, columns);

@@ -112,12 +112,16 @@ void multiply(Team& team, const ProductTable& table, const Product& product,
 
 /// Fills 16-row blocks of a matrix on demand: rows [row, row + rows) and
 /// columns [column, column + columns) to `to`, `stride` floats from row to row.
-/// Called once for every part, by any member.
+/// Called once for every block, by any member.
 struct BlockSource {
   void (*fill)(void* context, std::size_t row, std::size_t rows,
                std::size_t column, std::size_t columns, float* to,
                std::size_t stride);
   void* context = nullptr;
+  /// May be called again for the same block: where bfloat16 cannot hold the
+  /// entries' size, they are then read once more and scaled before they are
+  /// rounded.
+  bool repeatable = false;
 };
 
 /// Packs a (rows, columns) matrix: to `same` (its rows in panels) and
@@ -131,6 +135,7 @@ struct Packing {
   ProductTarget targets[3];
   std::size_t target_count = 0;
   double* partial_sums = nullptr;
+  int exponent = 0;  ///< entries are multiplied by 2^exponent
 };
 [[nodiscard]] std::size_t pack_parts(std::size_t rows, std::size_t columns);
 [[nodiscard]] double pack(Team& team, const ProductTable& table,

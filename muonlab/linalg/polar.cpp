@@ -95,7 +95,8 @@ at::Tensor packed_factor(const at::Tensor& matrix, const PolarOptions& options,
     views[i] = {in.data, in.stride};
     jobs[i].rows = in.rows;
     jobs[i].columns = in.columns;
-    jobs[i].source = {kernels::fill_from_matrix, &views[i]};
+    jobs[i].source = {kernels::fill_from_matrix, &views[i],
+                      /*repeatable=*/true};
     jobs[i].out = out.data;
     jobs[i].out_stride = out.stride;
   }
