@@ -15,10 +15,6 @@ namespace muonlab::kernels {
 
 namespace {
 
-// Matrices whose short side is longer are worked on by all threads together;
-// below, a matrix per thread costs no barrier.
-constexpr std::size_t kAlone = 512;
-
 void check(const PolarSchedule& s) {
   MUONLAB_CHECK(!s.steps.empty(), "polar: no steps, expected 1 or more");
   const bool gram = s.form == PolarForm::kGram;
@@ -64,7 +60,8 @@ Split split(std::span<const PolarJob> jobs, const PolarSchedule& schedule,
     if (jobs[i].rows == 0 || jobs[i].columns == 0) continue;
     costs[i] = cost(jobs[i], schedule);
     const std::size_t n = std::min(jobs[i].rows, jobs[i].columns);
-    (threads > 1 && n > kAlone ? result.together : result.alone).push_back(i);
+    (threads > 1 && n > kPolarAlone ? result.together : result.alone)
+        .push_back(i);
   }
   std::sort(result.alone.begin(), result.alone.end(),
             [&](std::size_t a, std::size_t b) {

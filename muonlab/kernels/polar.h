@@ -87,6 +87,10 @@ struct PolarFlops {
 [[nodiscard]] PolarFlops polar_flops(std::size_t rows, std::size_t columns,
                                      const PolarSchedule& schedule);
 
+/// Short sides up to this are given to single threads, where there are enough
+/// of them: no barrier, and nearly the same efficiency.
+inline constexpr std::size_t kPolarAlone = 512;
+
 /// The polar factors of all jobs, in any order, on the pool's threads: large
 /// matrices by all threads together, then whole matrices per thread, the
 /// largest first. Results do not depend on the number of threads: they are the

@@ -9,6 +9,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/kernels/simd_level.h"
 #include "muonlab/linalg/packed_polar.h"
+#include "muonlab/linalg/polar_chooser.h"
 #include "muonlab/linalg/polar_coefficients.h"
 #include "muonlab/linalg/polar_internal.h"
 #include "muonlab/linalg/qdwh_internal.h"
@@ -153,6 +154,16 @@ at::Tensor polar_factor(const at::Tensor& matrix, const PolarOptions& options) {
   validate(options, "polar");
   if (matrix.numel() == 0) return matrix.clone();
   const at::NoGradGuard no_grad;
+  if (options.method == PolarMethod::kAuto) {
+    // Elsewhere than on the CPU in float32 nothing is measured.
+    PolarOptions standard = options;
+    standard.method = PolarMethod::kNewtonSchulz;
+    const bool packed = type == at::kFloat && matrix.device().is_cpu();
+    return polar_factor(
+        matrix,
+        packed ? linalg::chosen_polar(options, matrix.size(-2), matrix.size(-1))
+               : standard);
+  }
   if (type == at::kFloat && matrix.device().is_cpu()) {
     if (const auto schedule = linalg::packed_schedule(options)) {
       return packed_factor(matrix, options, *schedule);

@@ -26,6 +26,10 @@ enum class PolarMethod {
   /// exact arithmetic; cheaper from m = 2n on, equal at m = n. It squares the
   /// condition number, hence `restarts`.
   kGram,
+  /// The fastest of the last and the first on this machine at this shape, as
+  /// accurate as the dtype asks: chosen_polar(). Names no numbers: for work
+  /// that must repeat elsewhere name a method.
+  kAuto,
 };
 
 /// What the iteration computes in. The result comes back in the argument's own

@@ -84,8 +84,18 @@ void validate(const PolarOptions& options, std::string_view who) {
   const PolarTable& table =
       polar_coefficients(options.coefficients, options.steps);
   const bool gram = options.method == PolarMethod::kGram;
-  const bool standard = options.method == PolarMethod::kNewtonSchulz;
-  if (gram) (void)restart_steps(options);
+  const bool automatic_form = options.method == PolarMethod::kAuto;
+  const bool standard =
+      options.method == PolarMethod::kNewtonSchulz || automatic_form;
+  MUONLAB_CHECK(!automatic_form || options.dtype == PolarDtype::kAuto ||
+                    options.dtype == PolarDtype::kFloat32 ||
+                    options.dtype == PolarDtype::kBFloat16,
+                who,
+                ": polar dtype: the method auto takes auto, float32 or "
+                "bfloat16, which say how accurate it must be");
+  MUONLAB_CHECK(!automatic_form || options.norm == PolarNorm::kFrobenius, who,
+                ": polar norm: the method auto takes frobenius alone");
+  if (gram || automatic_form) (void)restart_steps(options);
   if (gram || standard) {
     MUONLAB_CHECK(!table.aol || options.norm == PolarNorm::kAol, who,
                   ": polar norm: table ", table.name,
@@ -94,7 +104,7 @@ void validate(const PolarOptions& options, std::string_view who) {
   }
   MUONLAB_CHECK(options.dtype != PolarDtype::kBFloat16 || gram || standard, who,
                 ": polar dtype: got bfloat16, which only the methods "
-                "newton-schulz and gram take");
+                "newton-schulz, gram and auto take");
   MUONLAB_CHECK(options.dtype != PolarDtype::kBFloat16Master || standard, who,
                 ": polar dtype: got bfloat16-master, which only the method "
                 "newton-schulz takes; for gram there is mixed");

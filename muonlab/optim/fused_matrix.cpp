@@ -7,6 +7,7 @@
 
 #include "muonlab/kernels/elementwise.h"
 #include "muonlab/linalg/packed_polar.h"
+#include "muonlab/linalg/polar_chooser.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/optim/coupling.h"
 
@@ -35,6 +36,11 @@ kernels::MomentumScalars momentum_scalars(const MatrixRule& r, std::int64_t t) {
   s.buffer_share = rounded(b / (1 - std::pow(b, n + 1)));
   s.gradient_share = rounded((1 - b) / (1 - std::pow(b, n)));
   return s;
+}
+
+PolarOptions resolved(const MatrixRule& rule, const MatrixStep& step) {
+  return linalg::chosen_polar(rule.polar, step.weight.size(0),
+                              step.weight.size(1));
 }
 
 // Whether the step's length is known before the factor is.
@@ -221,12 +227,12 @@ bool FusedMatrices::takes(const MatrixRule& rule, const MatrixStep& step) {
          linalg::has_matrix_memory(step.weight) &&
          linalg::has_matrix_memory(step.gradient) &&
          rule.polar.norm == PolarNorm::kFrobenius &&
-         linalg::packed_schedule(rule.polar).has_value();
+         linalg::packed_schedule(resolved(rule, step)).has_value();
 }
 
 void FusedMatrices::add(const MatrixRule& rule, MatrixStep& step,
                         double gradient_scale) {
-  entries_.push_back({&rule, &step, gradient_scale});
+  entries_.push_back({&rule, &step, resolved(rule, step), gradient_scale});
 }
 
 void FusedMatrices::run() {
@@ -234,11 +240,11 @@ void FusedMatrices::run() {
   std::vector<bool> done(entries_.size(), false);
   for (std::size_t first = 0; first < entries_.size(); ++first) {
     if (done[first]) continue;
-    const PolarOptions& polar = entries_[first].rule->polar;
+    const PolarOptions& polar = entries_[first].polar;
     std::deque<Item> items;  // do not move
     std::vector<kernels::PolarJob> jobs;
     for (std::size_t i = first; i < entries_.size(); ++i) {
-      if (done[i] || entries_[i].rule->polar != polar) continue;
+      if (done[i] || entries_[i].polar != polar) continue;
       done[i] = true;
       jobs.push_back(items.emplace_back(entries_[i], level).job());
     }

@@ -33,6 +33,7 @@ class FusedMatrices {
   struct Entry {
     const MatrixRule* rule = nullptr;
     MatrixStep* step = nullptr;
+    PolarOptions polar = {};  ///< with a method of its own
     double gradient_scale = 1;
   };
   std::vector<Entry> entries_;

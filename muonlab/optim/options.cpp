@@ -13,9 +13,10 @@ namespace muonlab::optim {
 
 namespace {
 
-constexpr std::array<core::Named<PolarMethod>, 4> kMethods = {
+constexpr std::array<core::Named<PolarMethod>, 5> kMethods = {
     {{PolarMethod::kNewtonSchulz, "newton-schulz"},
      {PolarMethod::kGram, "gram"},
+     {PolarMethod::kAuto, "auto"},
      {PolarMethod::kSvd, "svd"},
      {PolarMethod::kQdwh, "qdwh"}}};
 constexpr std::array<core::Named<PolarEps>, 2> kEpsModes = {
@@ -40,7 +41,8 @@ constexpr std::array<core::Named<bool>, 2> kEpsPlacements = {
 void add_polar(PolarOptions& p, bool applies, OptionBuilder& b) {
   b.choice<PolarMethod>("polar_method", &p.method, kMethods,
                         "how the polar factor is found", applies);
-  const bool gram = applies && p.method == PolarMethod::kGram;
+  const bool gram = applies && (p.method == PolarMethod::kGram ||
+                                p.method == PolarMethod::kAuto);
   const bool iterated =
       gram || (applies && p.method == PolarMethod::kNewtonSchulz);
   b.text(

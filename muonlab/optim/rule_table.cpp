@@ -19,6 +19,7 @@ std::string polar_text(const PolarOptions& p) {
   std::string text =
       concat(p.steps, " Newton-Schulz steps of table ", p.coefficients);
   if (p.method == PolarMethod::kGram) text += " in Gram form";
+  if (p.method == PolarMethod::kAuto) text += " in this machine's fastest form";
   if (p.norm == PolarNorm::kSchatten4) text += " from the Schatten-4 norm";
   if (p.norm == PolarNorm::kPower) text += " from the spectral norm, estimated";
   if (p.norm == PolarNorm::kAol) text += " from AOL's row scaling";

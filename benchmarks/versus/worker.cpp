@@ -1,0 +1,171 @@
+// muonlab's side of benchmarks/versus: does one piece of work at a time, when
+// asked, so that versus.py can take turns with PyTorch.
+//
+// stdin: a JSON object on each line, {"set": {...}} prepares work, {"go": N}
+// does it N times. stdout: a JSON object for each line; of "go" the seconds.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "muonlab/core/error.h"
+#include "muonlab/core/thread_pool.h"
+#include "muonlab/formats/json.h"
+#include "muonlab/kernels/product_tables_internal.h"
+#include "muonlab/linalg/packed_polar.h"
+#include "muonlab/linalg/polar.h"
+#include "muonlab/linalg/polar_chooser.h"
+#include "muonlab/optim/optimizer.h"
+#include "muonlab/optim/route.h"
+
+namespace {
+
+using muonlab::formats::Json;
+namespace optim = muonlab::optim;
+
+double now() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Work, and what it executes.
+struct Work {
+  std::function<void()> run;
+  Json facts = Json::object();
+};
+
+muonlab::PolarOptions polar_options(const Json& set) {
+  optim::GroupOptions group = optim::preset("muon");
+  const Json named = set.value("options", Json::object());
+  for (const auto& [key, value] : named.items()) {
+    group.set("polar_" + key, value.get<std::string>());
+  }
+  return std::get<optim::MatrixRule>(group.update()).polar;
+}
+
+Work polar_work(const Json& set) {
+  const auto batch = set.value("batch", std::int64_t{1});
+  const auto rows = set.at("rows").get<std::int64_t>();
+  const auto columns = set.at("columns").get<std::int64_t>();
+  torch::manual_seed(1);
+  const at::Tensor m = torch::randn({batch, rows, columns});
+  const auto options = polar_options(set);
+  const auto resolved = muonlab::linalg::chosen_polar(options, rows, columns);
+  Work work;
+  if (const auto schedule = muonlab::linalg::packed_schedule(resolved)) {
+    const auto flops = muonlab::kernels::polar_flops(
+        static_cast<std::size_t>(rows), static_cast<std::size_t>(columns),
+        *schedule);
+    work.facts["flops_float32"] = flops.float32 * static_cast<double>(batch);
+    work.facts["flops_bfloat16"] = flops.bfloat16 * static_cast<double>(batch);
+  }
+  work.run = [m, options] { (void)muonlab::polar_factor(m, options); };
+  return work;
+}
+
+std::vector<optim::DescribedParameter> parameters(const Json& shapes) {
+  torch::manual_seed(1);
+  std::vector<optim::DescribedParameter> all;
+  for (const Json& shape : shapes) {
+    at::Tensor w = (torch::randn(shape.get<std::vector<std::int64_t>>()) * .02)
+                       .requires_grad_();
+    w.mutable_grad() = torch::randn_like(w);
+    all.push_back(
+        {"p" + std::to_string(all.size()), w, muonlab::Role::kMatrix, {}});
+  }
+  return all;
+}
+
+Work step_work(const Json& set) {
+  optim::RouteOptions options;
+  options.hidden = optim::preset(set.at("rule").get<std::string>());
+  const Json named = set.value("options", Json::object());
+  for (const auto& [key, value] : named.items()) {
+    options.hidden.set(key, value.get<std::string>());
+  }
+  auto optimizer = std::make_shared<optim::Optimizer>(
+      optim::route(parameters(set.at("shapes")), options));
+  optimizer->set_max_gradient_norm(set.value("clip", 0.0));
+  optimizer->step();  // makes the state
+  return {[optimizer] { optimizer->step(); }, Json::object()};
+}
+
+// Independent multiply-adds on all threads: what the cores can do just now.
+Work burst_work(const Json& set) {
+  const bool narrow = set.at("element").get<std::string>() == "bfloat16";
+  const auto& table =
+      muonlab::kernels::product_table(muonlab::kernels::active_simd_level());
+  const auto burst = narrow ? table.burst_bfloat16 : table.burst_float32;
+  const auto flops =
+      narrow ? table.burst_flops_bfloat16 : table.burst_flops_float32;
+  constexpr std::size_t kRounds = 100000;
+  auto& pool = muonlab::linalg::kernel_pool();
+  return {[&pool, burst] {
+            pool.run([burst](std::size_t) {
+              const volatile float kept = burst(kRounds);
+              (void)kept;
+            });
+          },
+          {{"flops", static_cast<double>(flops * kRounds * pool.size())}}};
+}
+
+Work work_of(const Json& set) {
+  const auto kind = set.at("kind").get<std::string>();
+  if (kind == "polar") return polar_work(set);
+  if (kind == "step") return step_work(set);
+  if (kind == "burst") return burst_work(set);
+  throw muonlab::Error(muonlab::ErrorKind::kInvalidArgument,
+                       "versus worker: no work '" + kind + "'");
+}
+
+Json choices() {
+  Json all = Json::array();
+  for (const auto& c : muonlab::linalg::polar_choices()) {
+    all.push_back(muonlab::concat(c.rows, "x", c.columns, ": ", c.name));
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: versus_worker THREADS\n";
+    return 2;
+  }
+  at::set_num_threads(std::stoi(argv[1]));
+  Work work;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json answer;
+    try {
+      const Json request = Json::parse(line);
+      if (request.contains("set")) {
+        work = {};
+        work = work_of(request["set"]);
+        answer = work.facts;
+      } else if (request.contains("go")) {
+        Json seconds = Json::array();
+        for (int i = 0; i < request["go"].get<int>(); ++i) {
+          const double begin = now();
+          work.run();
+          seconds.push_back(now() - begin);
+        }
+        answer["seconds"] = seconds;
+      } else {
+        answer["choices"] = choices();
+        answer["level"] = muonlab::linalg::polar_backend();
+      }
+    } catch (const std::exception& e) {
+      answer = {{"error", e.what()}};
+    }
+    std::cout << answer.dump() << std::endl;
+  }
+  return 0;
+}
