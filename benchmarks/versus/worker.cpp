@@ -17,6 +17,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/thread_pool.h"
 #include "muonlab/formats/json.h"
+#include "muonlab/kernels/elementwise_list.h"
 #include "muonlab/kernels/product_tables_internal.h"
 #include "muonlab/linalg/packed_polar.h"
 #include "muonlab/linalg/polar.h"
@@ -97,6 +98,39 @@ Work step_work(const Json& set) {
   return {[optimizer] { optimizer->step(); }, Json::object()};
 }
 
+// AdamW's pass alone, without the read that checks the gradients before it.
+Work adam_pass(const Json& set) {
+  struct Arrays {
+    std::vector<std::vector<float>> values;
+    std::vector<muonlab::kernels::AdamTask> tasks;
+  };
+  auto arrays = std::make_shared<Arrays>();
+  const auto tensors = set.at("tensors").get<std::size_t>();
+  const auto size = set.at("size").get<std::size_t>();
+  muonlab::kernels::AdamScalars scalars;
+  scalars.beta1 = 0.9F;
+  scalars.one_minus_beta1 = 0.1F;
+  scalars.beta2 = 0.95F;
+  scalars.one_minus_beta2 = 0.05F;
+  scalars.eps = 1e-8F;
+  scalars.coupling = {0.9999F, 1e-3F, false};
+  for (std::size_t i = 0; i < 4 * tensors; ++i) {
+    arrays->values.emplace_back(size, 0.01F);
+  }
+  for (std::size_t i = 0; i < tensors; ++i) {
+    const auto part = [&](std::size_t k) {
+      return arrays->values[4 * i + k].data();
+    };
+    arrays->tasks.push_back(
+        {part(0), part(1), part(2), part(3), size, scalars});
+  }
+  return {[arrays] {
+            muonlab::kernels::adam_list(arrays->tasks,
+                                        muonlab::linalg::kernel_pool());
+          },
+          Json::object()};
+}
+
 // Independent multiply-adds on all threads: what the cores can do just now.
 Work burst_work(const Json& set) {
   const bool narrow = set.at("element").get<std::string>() == "bfloat16";
@@ -120,6 +154,7 @@ Work work_of(const Json& set) {
   const auto kind = set.at("kind").get<std::string>();
   if (kind == "polar") return polar_work(set);
   if (kind == "step") return step_work(set);
+  if (kind == "adam-pass") return adam_pass(set);
   if (kind == "burst") return burst_work(set);
   throw muonlab::Error(muonlab::ErrorKind::kInvalidArgument,
                        "versus worker: no work '" + kind + "'");
