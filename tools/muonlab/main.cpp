@@ -45,6 +45,8 @@ int run(int argc, char** argv) {
   muonlab::tools::add_study_verb(app, exit);
   muonlab::tools::add_optim_verb(app);
   muonlab::tools::add_inspect_verb(app);
+  muonlab::tools::add_polar_verb(app);
+  muonlab::tools::add_bench_verb(app, exit);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

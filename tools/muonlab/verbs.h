@@ -25,5 +25,7 @@ void add_sample_verb(CLI::App& app);
 void add_study_verb(CLI::App& app, Exit& exit);
 void add_optim_verb(CLI::App& app);
 void add_inspect_verb(CLI::App& app);
+void add_polar_verb(CLI::App& app);
+void add_bench_verb(CLI::App& app, Exit& exit);
 
 }  // namespace muonlab::tools
