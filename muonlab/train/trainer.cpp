@@ -66,7 +66,8 @@ class Run {
     summary_.identity = std::move(identity);
     summary_.dataset = dataset.hash();
     describe();
-    if (request.dump) dump();
+    dump_ = request.dump;
+    if (dump_) dump();
   }
 
   RunSummary run() {
@@ -296,6 +297,7 @@ class Run {
     const auto parameters = named_parameters(model_);
     summary_.weights_sha256 = linalg::tensors_sha256(parameters);
     linalg::save_tensors(folder_.weights_path(), parameters);
+    if (dump_) optimizer_.save(folder_.path() / "optimizer.safetensors");
     folder_.metric(
         {{"t", "end"},
          {"status", summary_.status},
@@ -338,6 +340,7 @@ class Run {
   RunSummary summary_;
   std::vector<StepOutcome> outcomes_;
   std::int64_t clipped_ = 0;
+  bool dump_ = false;
 };
 
 }  // namespace

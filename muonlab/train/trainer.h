@@ -16,7 +16,8 @@ struct TrainRequest {
   bool quiet = false;             ///< nothing on stderr
   bool force = false;             ///< replace a finished run of other identity
   /// Also writes initial.safetensors and windows.safetensors ("starts", int64
-  /// (steps, batch)), so that other programs can repeat the run.
+  /// (steps, batch)), so that other programs can repeat the run, and the
+  /// optimizer's state after the last step (optimizer.safetensors).
   bool dump = false;
 };
 

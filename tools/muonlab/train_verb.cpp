@@ -103,7 +103,7 @@ void add_train_verb(CLI::App& app, Exit& exit) {
   verb->add_flag("-q,--quiet", options->quiet, "no progress on stderr");
   verb->add_flag("--dump", options->dump,
                  "also write initial.safetensors and windows.safetensors, for "
-                 "repeating the run elsewhere");
+                 "repeating the run elsewhere, and optimizer.safetensors");
   verb->add_option("--child-of", options->child_of,
                    "process whose end stops this run (used by `study run`)");
   verb->footer([] { return key_help(); });
