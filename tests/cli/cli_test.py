@@ -11,7 +11,7 @@ VERBS = [
     ["tokenizer", "train"], ["tokenizer", "encode"], ["tokenizer", "decode"],
     ["train"], ["eval"], ["sample"], ["study"], ["study", "plan"],
     ["study", "run"], ["study", "status"], ["study", "report"], ["optim"],
-    ["optim", "list"], ["optim", "route"]]
+    ["optim", "list"], ["optim", "route"], ["polar"], ["bench"]]
 
 
 class HelpTest(Case):
