@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <vector>
 
 #include "muonlab/core/error.h"
 #include "muonlab/kernels/product_tables_internal.h"
@@ -66,16 +67,20 @@ double PeakMeter::burst() {
 
 double PeakMeter::seconds_of(std::size_t rounds) {
   core::Barrier together(pool_.size());
-  Clock::time_point begin;
+  // Of each thread: one that loses its core here must not start the clock when
+  // the others are done.
+  std::vector<Clock::time_point> begins(pool_.size());
   Clock::time_point end;
   std::atomic<float> sink{0};  // so that nothing is optimised away
   pool_.run([&](std::size_t rank) {
     together.wait();  // threads that slept are awake now
-    if (rank == 0) begin = Clock::now();
+    begins[rank] = Clock::now();
     sink.store(run_(rounds), std::memory_order_relaxed);
     together.wait();
     if (rank == 0) end = Clock::now();
   });
+  const Clock::time_point begin =
+      *std::min_element(begins.begin(), begins.end());
   return std::max(std::chrono::duration<double>(end - begin).count(), 1e-9);
 }
 

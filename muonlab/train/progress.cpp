@@ -57,9 +57,13 @@ void Progress::rewrite(std::string_view line) {
 void Progress::step(const StepReport& r) {
   if (r.step > kWarmSteps) {
     rate_ = kKeep * rate_ + (1 - kKeep) * r.seconds;
+    optimizer_rate_ =
+        kKeep * optimizer_rate_ + (1 - kKeep) * r.optimizer_seconds;
     weight_ = kKeep * weight_ + (1 - kKeep);
   }
   const double seconds = weight_ > 0 ? rate_ / weight_ : r.seconds;
+  const double optimizer =
+      weight_ > 0 ? optimizer_rate_ / weight_ : r.optimizer_seconds;
   const std::string total = std::to_string(r.total);
   const std::string line = concat(
       "step ", padded(std::to_string(r.step), total.size()), "/", total, " ",
@@ -70,7 +74,8 @@ void Progress::step(const StepReport& r) {
       "% | loss ", core::fixed(r.loss, 4), " | gnorm ",
       core::fixed(r.gradient_norm, 3), " | lr ", scientific(r.lr), " | ",
       core::fixed(seconds * 1e3, 1), " ms (opt ",
-      core::fixed(100 * r.optimizer_seconds / r.seconds, 0), "%) | ",
+      core::fixed(optimizer * 1e3, 1), " ms, ",
+      core::fixed(100 * optimizer / seconds, 0), "%) | ",
       core::grouped(std::llround(static_cast<double>(r.tokens) / seconds)),
       " tok/s | eta ",
       core::duration(seconds * static_cast<double>(r.total - r.step)));
@@ -92,6 +97,17 @@ void Progress::evaluation(std::int64_t step, std::int64_t total,
       core::fixed(loss.bits_per_byte, 4), "  ppl ",
       core::fixed(std::exp(loss.loss), 2), " | ", core::grouped(loss.tokens),
       " tokens, ", core::duration(loss.seconds)));
+}
+
+void Progress::polar_speed(const PolarSpeed& speed) {
+  const double flops = speed.work.float32 + speed.work.bfloat16;
+  const double at_peak = speed.work.float32 / speed.peak.float32 +
+                         speed.work.bfloat16 / speed.peak.bfloat16;
+  note(concat("optimizer ", core::fixed(speed.seconds * 1e3, 1),
+              " ms a step; polar factors at least ",
+              core::fixed(flops / speed.seconds * 1e-9, 1), " GFLOP/s, ",
+              core::fixed(100 * at_peak / speed.seconds, 0),
+              "% of the measured peak (all passes of the optimizer included)"));
 }
 
 void Progress::finished(const RunSummary& s) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "muonlab/kernels/peak.h"
+#include "muonlab/kernels/polar.h"
 #include "muonlab/train/evaluate.h"
 #include "muonlab/train/summary.h"
 
@@ -22,6 +24,13 @@ struct StepReport {
   std::int64_t tokens = 0;  ///< in this step
 };
 
+/// Of the polar factors that the packed kernels find.
+struct PolarSpeed {
+  kernels::PolarFlops work;  ///< of a step
+  double seconds = 0;        ///< of the whole optimizer, a step
+  kernels::Peak peak;
+};
+
 /// Writes to `out` (a terminal: one line that is rewritten; else plain lines
 /// every `every` steps) and hands every plain line to `log`.
 class Progress {
@@ -34,6 +43,7 @@ class Progress {
   void step(const StepReport& report);
   void evaluation(std::int64_t step, std::int64_t total,
                   const HeldOutLoss& loss);
+  void polar_speed(const PolarSpeed& speed);
   void finished(const RunSummary& summary);
 
  private:
@@ -43,8 +53,9 @@ class Progress {
   std::function<void(std::string_view)> log_;
   bool terminal_;
   bool quiet_ = false;
-  bool line_open_ = false;  // a rewritten line is on the screen
-  double rate_ = 0;         // bias-corrected moving mean of seconds per step
+  bool line_open_ = false;     // a rewritten line is on the screen
+  double rate_ = 0;            // bias-corrected moving mean of seconds per step
+  double optimizer_rate_ = 0;  // the same of its optimizer
   double weight_ = 0;
 };
 

@@ -10,10 +10,14 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/kernels/peak.h"
+#include "muonlab/kernels/simd_level.h"
+#include "muonlab/linalg/packed_polar.h"
 #include "muonlab/linalg/tensor_file.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/nn/initialise.h"
 #include "muonlab/optim/diagnostics.h"
+#include "muonlab/optim/polar_work.h"
 #include "muonlab/train/environment.h"
 #include "muonlab/train/evaluate.h"
 #include "muonlab/train/interrupt.h"
@@ -307,12 +311,39 @@ class Run {
          {"weights_sha256", summary_.weights_sha256}});
     // Last, since its presence says that the run is whole.
     write_summary(folder_.summary_path(), summary_);
+    report_polar_speed();
     progress_.finished(summary_);
   }
 
+  // The first outcome that counts.
+  std::size_t first_warm() const {
+    return outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
+  }
+
+  void report_polar_speed() {
+    if (summary_.steps == 0 || summary_.status != "done") return;
+    PolarSpeed speed;
+    const auto steps = static_cast<double>(summary_.steps);
+    for (const optim::Route& route : optimizer_.plan().routes) {
+      const auto updates = optimizer_.updates().find(route.name);
+      if (updates == optimizer_.updates().end()) continue;
+      const double share = static_cast<double>(updates->second) / steps;
+      const auto work = optim::polar_work(optimizer_.plan(), route);
+      speed.work.float32 += share * work.float32;
+      speed.work.bfloat16 += share * work.bfloat16;
+    }
+    if (speed.work.float32 + speed.work.bfloat16 == 0) return;
+    for (std::size_t i = first_warm(); i < outcomes_.size(); ++i) {
+      speed.seconds += outcomes_[i].optimizer_seconds /
+                       static_cast<double>(outcomes_.size() - first_warm());
+    }
+    speed.peak = kernels::measure_peak(linalg::kernel_pool(),
+                                       kernels::active_simd_level());
+    progress_.polar_speed(speed);
+  }
+
   StepSeconds step_seconds() const {
-    const std::size_t first =
-        outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
+    const std::size_t first = first_warm();
     const auto of = [&](auto part) {
       std::vector<double> values;
       for (std::size_t i = first; i < outcomes_.size(); ++i) {

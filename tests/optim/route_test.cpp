@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+#include "muonlab/linalg/packed_polar.h"
+#include "muonlab/optim/polar_work.h"
 #include "tests/optim/parameters_module.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
@@ -243,6 +245,20 @@ TEST(Plan, JsonHasTheDocumentedKeys) {
       EXPECT_EQ(row.at("state_bytes"), 2 * 8 * 4);
     }
   }
+}
+
+TEST(PolarWork, CountsTheLogicalMatricesThatTheKernelsTake) {
+  const Net net;
+  const Plan plan = route(net, muon());
+  const auto schedule = linalg::packed_schedule({});
+  if (!schedule) GTEST_SKIP() << "MUONLAB_POLAR=aten";
+  const auto of = [&](const char* name) {
+    return polar_work(plan, find(plan, name)).float32;
+  };
+  EXPECT_EQ(of("fc.weight"), kernels::polar_flops(8, 6, *schedule).float32);
+  EXPECT_EQ(of("mine"), kernels::polar_flops(4, 6, *schedule).float32 +
+                            kernels::polar_flops(5, 6, *schedule).float32);
+  EXPECT_EQ(of("words.weight"), 0);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "muonlab/core/files.h"
+#include "muonlab/linalg/packed_polar.h"
 #include "muonlab/optim/presets.h"
 #include "muonlab/train/finished_run.h"
 #include "muonlab/train/load_run.h"
@@ -304,7 +305,13 @@ TEST_F(TrainerTest, TheFolderTellsEverythingAboutTheRun) {
             summary.weights_sha256);
   const Json env = formats::read_json(folder_ / "run/env.json");
   EXPECT_THAT(env.dump(), HasSubstr("\"train\""));
-  EXPECT_THAT(core::read_file(folder_ / "run/log.txt"), HasSubstr("step 6/6"));
+  const std::string log = core::read_file(folder_ / "run/log.txt");
+  EXPECT_THAT(log, HasSubstr("step 6/6"));
+  EXPECT_THAT(log, HasSubstr(" ms (opt "));
+  if (linalg::packed_schedule({})) {
+    EXPECT_THAT(log, HasSubstr("polar factors at least "));
+    EXPECT_THAT(log, HasSubstr("% of the measured peak"));
+  }
   // And its weights give the loss that the summary names.
   const HeldOutLoss loss = evaluate_run(folder_ / "run", "", 0);
   EXPECT_EQ(loss.loss, summary.val_loss);

@@ -117,7 +117,7 @@ class Bench {
       : quick_(options.quick),
         text_(!options.json),
         pool_(pool),
-        effort_{options.quick ? 0.02 : 0.2} {}
+        effort_{options.quick ? 0.02 : 0.1} {}
 
   void run(SimdLevel level) {
     kernels::check_kernels(pool_, level);
