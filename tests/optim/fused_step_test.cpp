@@ -95,7 +95,8 @@ bool goes_through_kernels(const std::string& name) {
   const auto* r = std::get_if<MatrixRule>(&rule);
   return r != nullptr && r->direction == Direction::kPolar &&
          r->polar.method == PolarMethod::kNewtonSchulz &&
-         shape_factor(r->scale, 2, 2).has_value();
+         (r->scale == Scale::kExactRms ||
+          shape_factor(r->scale, 2, 2).has_value());
 }
 
 TEST_P(FusedStep, ThreadsChangeNoBit) {
