@@ -25,10 +25,11 @@ struct PolarChoice {
 };
 
 /// Resolves PolarMethod::kAuto for a (rows, columns) matrix: the fastest form
-/// whose error is bounded as the dtype asks. bfloat16: no worse than standard
-/// bfloat16 Newton-Schulz (that form itself, the Gram form in mixed precision
-/// from twice as long as wide on, and all of float32). auto and float32: the
-/// standard and the Gram form in float32. Other options stay as they are.
+/// of the accuracy that the dtype asks. bfloat16: standard bfloat16
+/// Newton-Schulz, the Gram form in mixed precision from twice as long as wide
+/// on (as accurate, except on exactly rank-deficient matrices: docs/polar.md),
+/// and all of float32. auto and float32: the standard and the Gram form in
+/// float32. Other options stay as they are.
 ///
 /// A first call for a shape measures on a synthetic matrix (some ten
 /// iterations) and writes the result to `polar.json` in $MUONLAB_CACHE,
