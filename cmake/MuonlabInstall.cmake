@@ -22,8 +22,14 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET muonlab)
   # The program finds a LibTorch that is installed beside it, then the one it
   # was built with.
+  # CMake leaves out folders inside the source tree, where .venv is.
+  if(TORCH_INSTALL_PREFIX)
+    set(muonlab_torch_lib ${TORCH_INSTALL_PREFIX}/lib)
+  else()
+    set(muonlab_torch_lib ${MUONLAB_TORCH_PATH}/lib)
+  endif()
   set_target_properties(muonlab PROPERTIES
-    INSTALL_RPATH "$ORIGIN;$ORIGIN/../lib"
+    INSTALL_RPATH "$ORIGIN;$ORIGIN/../lib;${muonlab_torch_lib}"
     INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS muonlab)
   # What reports draw their figures with; scripts/setup makes it.
