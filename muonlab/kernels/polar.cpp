@@ -162,13 +162,17 @@ void polar_factors(std::span<const PolarJob> jobs,
   kept.team.reserve(Workspace::rounded(team_bytes));
   std::byte* team_memory = kept.team.take(team_bytes);
   if (kept.own.size() < pool.size()) kept.own.resize(pool.size());
+  // Here and not by the threads: one that found no memory would leave the
+  // others at a barrier.
+  for (std::size_t rank = 0; rank < pool.size(); ++rank) {
+    kept.own[rank].reserve(Workspace::rounded(ProductScratch::bytes()) +
+                           Workspace::rounded(own_bytes));
+  }
 
   TeamState together(pool.size());
   std::atomic<std::size_t> next{0};
   pool.run([&](std::size_t rank) {
     Workspace& own = kept.own[rank];
-    own.reserve(Workspace::rounded(ProductScratch::bytes()) +
-                Workspace::rounded(own_bytes));
     const ProductScratch scratch{
         reinterpret_cast<float*>(own.take(ProductScratch::bytes()))};
     std::byte* own_memory = own.take(own_bytes);

@@ -97,7 +97,8 @@ inline constexpr std::size_t kPolarAlone = 512;
 /// same to the bit. A zero matrix gives zero; NaN or infinity in a matrix makes
 /// its factor NaN and touches no other. No job's output may overlap another's
 /// input or output. Throws Error(kInvalidArgument) on an empty schedule or a
-/// precision that does not fit the form, before anything is written.
+/// precision that does not fit the form, and std::bad_alloc, both before
+/// anything is read or written.
 void polar_factors(std::span<const PolarJob> jobs,
                    const PolarSchedule& schedule, core::ThreadPool& pool,
                    SimdLevel level);

@@ -26,9 +26,10 @@ enum class PolarMethod {
   /// exact arithmetic; cheaper from m = 2n on, equal at m = n. It squares the
   /// condition number, hence `restarts`.
   kGram,
-  /// The fastest of the last and the first on this machine at this shape, as
-  /// accurate as the dtype asks: chosen_polar(). Names no numbers: for work
-  /// that must repeat elsewhere name a method.
+  /// kNewtonSchulz or kGram, whichever was measured to be faster on this
+  /// machine at this shape, in a precision that the dtype allows:
+  /// chosen_polar(). Another machine may compute other bits: for work that must
+  /// repeat elsewhere name a method.
   kAuto,
 };
 

@@ -416,10 +416,19 @@ TEST(PolarSchedule, WhatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   });
 }
 
-TEST(PolarSchedule, AnEmptyMatrixIsNoWork) {
-  PolarJob job;
-  polar_factors({&job, 1}, kFloat, core::shared_pool(1), SimdLevel::kScalar);
-  polar_factors({}, kFloat, core::shared_pool(2), SimdLevel::kScalar);
+TEST(PolarSchedule, AnEmptyMatrixIsNoWorkAndHoldsUpNoOther) {
+  // Neither source nor output: touching either would crash.
+  PolarJob wide;
+  wide.columns = 5;
+  PolarJob tall;
+  tall.rows = 5;
+  const Matrix m = gaussian(7, 9);
+  Problem problem(m);
+  const PolarJob jobs[] = {wide, problem.job(), tall, PolarJob{}};
+  polar_factors(jobs, kFloat, core::shared_pool(2), SimdLevel::kScalar);
+  EXPECT_EQ(problem.factor(), factor_of(m, kFloat, SimdLevel::kScalar));
+  EXPECT_NO_THROW(
+      polar_factors({}, kFloat, core::shared_pool(2), SimdLevel::kScalar));
 }
 
 // The counts of the literature, in n^3 with m = 4n.
