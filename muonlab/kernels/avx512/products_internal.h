@@ -11,73 +11,6 @@ namespace {
 
 constexpr std::size_t kLineFloats = kLineBytes / sizeof(float);
 
-// 8 x 3 sums, 3 right lines and one broadcast: 28 of 32 registers. GCC keeps an
-// array in registers only where every loop over it is unrolled.
-template <std::size_t kPanels>
-void tile_float32_of(const TileCall& call) noexcept {
-  const auto* left = static_cast<const float*>(call.left);
-  const auto* right = static_cast<const char*>(call.right);
-  const auto* prefetch = static_cast<const char*>(call.prefetch);
-  const std::size_t stride = call.right_stride;
-  __m512 sums[kTileRows][kPanels];
-  if (call.first) {
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 3
-      for (std::size_t p = 0; p < kPanels; ++p)
-        sums[r][p] = _mm512_setzero_ps();
-    }
-  } else {
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 3
-      for (std::size_t p = 0; p < kPanels; ++p) {
-        sums[r][p] = _mm512_load_ps(call.sums + p * kBlock + r * kPanel);
-      }
-    }
-  }
-  const auto step = [&](std::size_t k) __attribute__((always_inline)) {
-    __m512 line[kPanels];
-#pragma GCC unroll 3
-    for (std::size_t p = 0; p < kPanels; ++p) {
-      line[p] = _mm512_load_ps(right + p * stride + k * kLineBytes);
-    }
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-      const __m512 x = _mm512_set1_ps(left[k * kLineFloats + r]);
-#pragma GCC unroll 3
-      for (std::size_t p = 0; p < kPanels; ++p) {
-        sums[r][p] = _mm512_fmadd_ps(x, line[p], sums[r][p]);
-      }
-    }
-  };
-  // `lines` is a multiple of 8.
-  for (std::size_t k = 0; k < call.lines; k += 2) {
-    step(k);
-    if (prefetch != nullptr)
-      _mm_prefetch(prefetch + k / 2 * kLineBytes, _MM_HINT_T1);
-    step(k + 1);
-  }
-#pragma GCC unroll 8
-  for (std::size_t r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 3
-    for (std::size_t p = 0; p < kPanels; ++p) {
-      _mm512_store_ps(call.sums + p * kBlock + r * kPanel, sums[r][p]);
-    }
-  }
-}
-
-void tile_float32(const TileCall& call) noexcept {
-  switch (call.panels) {
-    case 1:
-      return tile_float32_of<1>(call);
-    case 2:
-      return tile_float32_of<2>(call);
-    default:
-      return tile_float32_of<3>(call);
-  }
-}
-
 // sums += both products of a pair of k in each 32-bit lane.
 inline __m512 pair_product(__m512 sums, __m512i x, __m512i line) noexcept {
 #ifdef __AVX512BF16__
@@ -96,48 +29,66 @@ inline __m512 pair_product(__m512 sums, __m512i x, __m512i line) noexcept {
 #endif
 }
 
-template <std::size_t kPanels>
-void tile_bfloat16_of(const TileCall& call) noexcept {
-  const auto* left = static_cast<const int*>(call.left);
+// What a line holds, and how it is multiplied by one value (or pair) of the
+// left side in every lane.
+struct Float32 {
+  using Vector = __m512;
+  using Scalar = float;
+  static Vector load(const char* line) { return _mm512_load_ps(line); }
+  static Vector broadcast(Scalar x) { return _mm512_set1_ps(x); }
+  static __m512 add_product(__m512 sums, Vector x, Vector line) {
+    return _mm512_fmadd_ps(x, line, sums);
+  }
+};
+struct BFloat16Pair {
+  using Vector = __m512i;
+  using Scalar = int;
+  static Vector load(const char* line) { return _mm512_load_si512(line); }
+  static Vector broadcast(Scalar x) { return _mm512_set1_epi32(x); }
+  static __m512 add_product(__m512 sums, Vector x, Vector line) {
+    return pair_product(sums, x, line);
+  }
+};
+
+// 8 x 3 sums, 3 right lines and one broadcast: 28 of 32 registers. GCC keeps an
+// array in registers only where every loop over it is unrolled.
+template <typename Element, std::size_t kPanels>
+void tile_of(const TileCall& call) noexcept {
+  const auto* left = static_cast<const typename Element::Scalar*>(call.left);
   const auto* right = static_cast<const char*>(call.right);
   const auto* prefetch = static_cast<const char*>(call.prefetch);
   const std::size_t stride = call.right_stride;
   __m512 sums[kTileRows][kPanels];
-  if (call.first) {
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < kTileRows; ++r) {
+  for (std::size_t r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 3
-      for (std::size_t p = 0; p < kPanels; ++p)
-        sums[r][p] = _mm512_setzero_ps();
-    }
-  } else {
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 3
-      for (std::size_t p = 0; p < kPanels; ++p) {
-        sums[r][p] = _mm512_load_ps(call.sums + p * kBlock + r * kPanel);
-      }
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      sums[r][p] = call.first
+                       ? _mm512_setzero_ps()
+                       : _mm512_load_ps(call.sums + p * kBlock + r * kPanel);
     }
   }
   const auto step = [&](std::size_t k) __attribute__((always_inline)) {
-    __m512i line[kPanels];
+    typename Element::Vector line[kPanels];
 #pragma GCC unroll 3
     for (std::size_t p = 0; p < kPanels; ++p) {
-      line[p] = _mm512_load_si512(right + p * stride + k * kLineBytes);
+      line[p] = Element::load(right + p * stride + k * kLineBytes);
     }
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kTileRows; ++r) {
-      const __m512i x = _mm512_set1_epi32(left[k * kLineFloats + r]);
+      const auto x = Element::broadcast(left[k * kLineFloats + r]);
 #pragma GCC unroll 3
       for (std::size_t p = 0; p < kPanels; ++p) {
-        sums[r][p] = pair_product(sums[r][p], x, line[p]);
+        sums[r][p] = Element::add_product(sums[r][p], x, line[p]);
       }
     }
   };
+  // `lines` is a multiple of 8.
   for (std::size_t k = 0; k < call.lines; k += 2) {
     step(k);
-    if (prefetch != nullptr)
+    if (prefetch != nullptr) {
       _mm_prefetch(prefetch + k / 2 * kLineBytes, _MM_HINT_T1);
+    }
     step(k + 1);
   }
 #pragma GCC unroll 8
@@ -149,14 +100,15 @@ void tile_bfloat16_of(const TileCall& call) noexcept {
   }
 }
 
-void tile_bfloat16(const TileCall& call) noexcept {
+template <typename Element>
+void tile(const TileCall& call) noexcept {
   switch (call.panels) {
     case 1:
-      return tile_bfloat16_of<1>(call);
+      return tile_of<Element, 1>(call);
     case 2:
-      return tile_bfloat16_of<2>(call);
+      return tile_of<Element, 2>(call);
     default:
-      return tile_bfloat16_of<3>(call);
+      return tile_of<Element, 3>(call);
   }
 }
 

@@ -7,7 +7,7 @@
 namespace muonlab::kernels {
 
 const ProductTable kAvx512Bf16Products = {
-    tile_float32,  tile_bfloat16,  finish,        sum_of_squares,
-    burst_float32, burst_bfloat16, kFlopsFloat32, 2 * kFlopsFloat32};
+    tile<Float32>, tile<BFloat16Pair>, finish,        sum_of_squares,
+    burst_float32, burst_bfloat16,     kFlopsFloat32, 2 * kFlopsFloat32};
 
 }  // namespace muonlab::kernels
