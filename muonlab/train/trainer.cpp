@@ -13,6 +13,7 @@
 #include "muonlab/kernels/peak.h"
 #include "muonlab/kernels/simd_level.h"
 #include "muonlab/linalg/packed_polar.h"
+#include "muonlab/linalg/polar_chooser.h"
 #include "muonlab/linalg/tensor_file.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/nn/initialise.h"
@@ -169,7 +170,10 @@ class Run {
     outcomes_.push_back(outcome);
     record(step + 1, outcome, tokens);
     record_diagnostics(step + 1);
-    if (step == 0) warn_about_missing_gradients();
+    if (step == 0) {
+      warn_about_missing_gradients();
+      report_choices();
+    }
     return true;
   }
 
@@ -235,6 +239,26 @@ class Run {
             const std::string& what) {
     progress_.note(concat("warning: parameter '", name, "' ", what));
     folder_.metric({{"t", "warn"}, {"code", code}, {"what", name}});
+  }
+
+  // Under polar_method = auto: which form each shape got, and from what.
+  void report_choices() {
+    for (const linalg::PolarChoice& choice : linalg::polar_choices()) {
+      std::string text = concat("polar factor ", choice.rows, "x",
+                                choice.columns, ": chose ", choice.name);
+      if (choice.candidates.empty()) text += ", as measured before";
+      for (const linalg::PolarCandidate& c : choice.candidates) {
+        if (c.seconds > 0) {
+          text +=
+              concat("; ", c.name, " ", core::fixed(c.seconds * 1e3, 2), " ms");
+        }
+      }
+      progress_.note(text);
+      folder_.metric({{"t", "polar_choice"},
+                      {"rows", choice.rows},
+                      {"columns", choice.columns},
+                      {"form", choice.name}});
+    }
   }
 
   // A gradient of zeros is no fault here: under output projections that start
