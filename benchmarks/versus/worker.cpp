@@ -2,7 +2,8 @@
 // asked, so that versus.py can take turns with PyTorch.
 //
 // stdin: a JSON object on each line, {"set": {...}} prepares work, {"go": N}
-// does it N times. stdout: a JSON object for each line; of "go" the seconds.
+// does it N times, {"peak": 1} measures what the cores can do. stdout: a JSON
+// object for each line; of "go" the seconds.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
@@ -18,7 +19,8 @@
 #include "muonlab/core/thread_pool.h"
 #include "muonlab/formats/json.h"
 #include "muonlab/kernels/elementwise_list.h"
-#include "muonlab/kernels/product_tables_internal.h"
+#include "muonlab/kernels/peak.h"
+#include "muonlab/kernels/simd_level.h"
 #include "muonlab/linalg/packed_polar.h"
 #include "muonlab/linalg/polar.h"
 #include "muonlab/linalg/polar_chooser.h"
@@ -131,31 +133,11 @@ Work adam_pass(const Json& set) {
           Json::object()};
 }
 
-// Independent multiply-adds on all threads: what the cores can do just now.
-Work burst_work(const Json& set) {
-  const bool narrow = set.at("element").get<std::string>() == "bfloat16";
-  const auto& table =
-      muonlab::kernels::product_table(muonlab::kernels::active_simd_level());
-  const auto burst = narrow ? table.burst_bfloat16 : table.burst_float32;
-  const auto flops =
-      narrow ? table.burst_flops_bfloat16 : table.burst_flops_float32;
-  constexpr std::size_t kRounds = 100000;
-  auto& pool = muonlab::linalg::kernel_pool();
-  return {[&pool, burst] {
-            pool.run([burst](std::size_t) {
-              const volatile float kept = burst(kRounds);
-              (void)kept;
-            });
-          },
-          {{"flops", static_cast<double>(flops * kRounds * pool.size())}}};
-}
-
 Work work_of(const Json& set) {
   const auto kind = set.at("kind").get<std::string>();
   if (kind == "polar") return polar_work(set);
   if (kind == "step") return step_work(set);
   if (kind == "adam-pass") return adam_pass(set);
-  if (kind == "burst") return burst_work(set);
   throw muonlab::Error(muonlab::ErrorKind::kInvalidArgument,
                        "versus worker: no work '" + kind + "'");
 }
@@ -193,6 +175,11 @@ int main(int argc, char** argv) {
           seconds.push_back(now() - begin);
         }
         answer["seconds"] = seconds;
+      } else if (request.contains("peak")) {
+        const auto peak = muonlab::kernels::measure_peak(
+            muonlab::linalg::kernel_pool(),
+            muonlab::kernels::active_simd_level());
+        answer = {{"float32", peak.float32}, {"bfloat16", peak.bfloat16}};
       } else {
         answer["choices"] = choices();
         answer["level"] = muonlab::linalg::polar_backend();
