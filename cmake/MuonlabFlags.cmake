@@ -36,7 +36,10 @@ endif()
 
 find_program(MUONLAB_MOLD mold)
 if(MUONLAB_MOLD)
-  add_link_options(-fuse-ld=mold)
+  # mold 1.10 (Debian 12) now and then begins the read-only-after-relocation
+  # segment in the page before it, by the length of the code: such a program
+  # does not start ("cannot apply additional memory protection").
+  add_link_options(-fuse-ld=mold -Wl,-z,norelro)
 endif()
 find_program(MUONLAB_CCACHE ccache)
 if(MUONLAB_CCACHE)
