@@ -1,0 +1,118 @@
+// What a transformer does row by row between its products. Each function works
+// on the calling thread alone, on `rows` rows from where its pointers point.
+// Arithmetic is float32; an operand of type Rows or ConstRows may be of either
+// element and is widened when read and rounded when written.
+//
+// All levels give the same bits except where an exponential is taken (silu,
+// gelu, softmax): there they agree within the bound that is stated.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "muonlab/kernels/rows.h"
+#include "muonlab/kernels/simd_level.h"
+
+namespace muonlab::kernels {
+
+// --- RMSNorm (Zhang & Sennrich, arXiv 1910.07467) ---------------------------
+
+/// y = x * inverse * gain, inverse = 1 / sqrt(mean(x^2) + eps) for each row.
+/// `gain` (features); `inverse` (rows) is written, or null.
+void rms_norm(std::size_t rows, std::size_t features, const float* x,
+              std::size_t x_stride, const float* gain, float eps, const Rows& y,
+              float* inverse, SimdLevel level = active_simd_level());
+/// The same y again, with `inverse` read instead of computed.
+void rms_norm_again(std::size_t rows, std::size_t features, const float* x,
+                    std::size_t x_stride, const float* gain,
+                    const float* inverse, const Rows& y,
+                    SimdLevel level = active_simd_level());
+/// dx += inverse * (h - u mean(h u)), u = x * inverse, h = dy * gain, and
+/// dgain += sum over the rows of dy * u (added row after row). `copy`, where
+/// its data are set, gets the new dx too, rounded to its element.
+void rms_norm_backward(std::size_t rows, std::size_t features,
+                       const ConstRows& dy, const float* x,
+                       std::size_t x_stride, const float* gain,
+                       const float* inverse, float* dx, std::size_t dx_stride,
+                       const Rows& copy, float* dgain,
+                       SimdLevel level = active_simd_level());
+
+// --- Rotary positions and the norm of queries and keys ----------------------
+
+/// What happens to the `heads` heads of `features` numbers each in a row.
+struct HeadPass {
+  std::size_t heads = 0;
+  std::size_t features = 0;
+  /// Position of row r is (first_position + r) mod context.
+  std::size_t first_position = 0;
+  std::size_t context = 0;
+  /// (context, features / 2) each, or null: no rotation. Half-split: feature j
+  /// pairs with j + features / 2; y1 = x1 c - x2 s, y2 = x2 c + x1 s.
+  const float* cosine = nullptr;
+  const float* sine = nullptr;
+  /// First each head is divided by its root mean square (no gain): QK-norm.
+  bool norm = false;
+  float eps = 0;
+};
+/// In place. `inverse` (rows, heads) is written under `norm`, else may be null.
+void prepare_heads(std::size_t rows, const HeadPass& pass, const Rows& x,
+                   float* inverse, SimdLevel level = active_simd_level());
+/// In place: dx from dy. `y` is what prepare_heads left (read under `norm`).
+void prepare_heads_backward(std::size_t rows, const HeadPass& pass,
+                            const ConstRows& y, const float* inverse,
+                            const Rows& d,
+                            SimdLevel level = active_simd_level());
+
+// --- Feed-forward activations ------------------------------------------------
+
+/// What stands between the two products. Gated: x (rows, 2 hidden) is [gate,
+/// up] and the result f(gate) * up; else x is (rows, hidden) and it is f(x).
+enum class Activation {
+  kSilu,    ///< x / (1 + exp(-x))
+  kGelu,    ///< 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  kRelu2,   ///< max(x, 0)^2
+  kSwiGlu,  ///< gated silu; Shazeer, arXiv 2002.05202
+  kGeGlu,   ///< gated gelu
+};
+[[nodiscard]] bool is_gated(Activation activation) noexcept;
+void activate(Activation activation, std::size_t rows, std::size_t hidden,
+              const ConstRows& x, const Rows& y,
+              SimdLevel level = active_simd_level());
+/// x becomes dx; d, which is dy, becomes y again (the second product's gradient
+/// needs it). Relative error of the exponential: at most 2^-21.
+void activate_backward(Activation activation, std::size_t rows,
+                       std::size_t hidden, const Rows& x, const Rows& d,
+                       SimdLevel level = active_simd_level());
+
+// --- Head -------------------------------------------------------------------
+
+/// Cross-entropy in nats of each row against its target, and its gradient:
+/// losses[r] = log sum_v exp(x_rv) - x_r,target. `d`, where its data are set,
+/// gets scale * (softmax(x) - onehot(target)); it may be x itself. A target
+/// outside [0, vocabulary) throws Error(kInvalidArgument) before anything is
+/// written. A row with a NaN or +infinity has loss NaN or infinity.
+void cross_entropy(std::size_t rows, std::size_t vocabulary, const ConstRows& x,
+                   const std::int64_t* targets, float scale, float* losses,
+                   const Rows& d, SimdLevel level = active_simd_level());
+
+// --- Memory ------------------------------------------------------------------
+
+/// to = from, element by element, (rows, columns).
+void convert(std::size_t rows, std::size_t columns, const ConstRows& from,
+             const Rows& to, SimdLevel level = active_simd_level());
+/// Rounds float32 to bfloat16 up or down at random, so that the mean is exact:
+/// value i is rounded up when the lower 16 bits of its pattern exceed the 16
+/// random bits that Philox gives for (key, counter + i / 8), half-word i % 8.
+/// Infinity and NaN stay; rounding may reach infinity.
+void round_stochastically(std::size_t n, const float* from, std::uint16_t* to,
+                          std::uint64_t key, std::uint64_t counter,
+                          SimdLevel level = active_simd_level());
+/// to[r] += from[r] for rows of `columns` floats, at table + index[r] * stride,
+/// in the order of r, for indices in [begin, end) alone: an embedding's
+/// gradient, cut by rows of the table.
+void add_rows_at(std::size_t rows, std::size_t columns, const float* from,
+                 std::size_t from_stride, const std::int64_t* index,
+                 std::int64_t begin, std::int64_t end, float* table,
+                 std::size_t stride, SimdLevel level = active_simd_level());
+
+}  // namespace muonlab::kernels
