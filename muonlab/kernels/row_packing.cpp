@@ -43,20 +43,18 @@ void pack(const Packed& to, const ConstRows& from, std::size_t begin,
     const std::size_t k = line * (bfloat16 ? 2 : 1);
     const std::size_t depth =
         std::min(shape.depth(), (line + lines) * (bfloat16 ? 2 : 1)) - k;
-    for (std::size_t panel = begin; panel < end; ++panel) {
-      const std::size_t row = panel * kPanel;
-      const std::size_t at =
-          columns ? k * from.stride + row : row * from.stride + k;
-      const PackCall call{.from = data + at * size,
-                          .stride = from.stride,
-                          .from_bfloat16 = from.element == Element::kBFloat16,
-                          .to_bfloat16 = bfloat16,
-                          .rows = std::min(kPanel, shape.rows() - row),
-                          .depth = depth,
-                          .lines = lines,
-                          .to = to.line(panel, line)};
-      (columns ? table.columns : table.rows)(call);
-    }
+    const std::size_t row = begin * kPanel;
+    const std::size_t at =
+        columns ? k * from.stride + row : row * from.stride + k;
+    const PackCall call{.from = data + at * size,
+                        .stride = from.stride,
+                        .from_bfloat16 = from.element == Element::kBFloat16,
+                        .to_bfloat16 = bfloat16,
+                        .rows = std::min(end * kPanel, shape.rows()) - row,
+                        .depth = depth,
+                        .lines = lines,
+                        .to = to.line(begin, line)};
+    (columns ? table.columns : table.rows)(call);
   }
 }
 

@@ -8,13 +8,13 @@
 
 namespace muonlab::kernels {
 
-/// One panel of a block: consecutive lines.
+/// Panels of a block, one behind the other.
 struct PackCall {
-  const void* from;    ///< of the panel's first row at the block's first k
+  const void* from;    ///< of the first row at the block's first k
   std::size_t stride;  ///< elements from row to row
   bool from_bfloat16;
   bool to_bfloat16;
-  std::size_t rows;   ///< of the panel, 1 to kPanel; the others are zero
+  std::size_t rows;   ///< at least 1; those up to the last panel's end are zero
   std::size_t depth;  ///< entries of each; those up to the last line are zero
   std::size_t lines;  ///< a multiple of 8
   void* to;

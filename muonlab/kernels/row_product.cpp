@@ -18,35 +18,50 @@ namespace muonlab::kernels {
 namespace {
 
 // Each packed left line is read by all strips of a group, each packed right
-// line by all tiles of a block of rows: both large, and the sums, the left side
-// and the right side are 784 KiB of a second cache of 1 MiB.
-constexpr std::size_t kBlockRows = 256;
-constexpr std::size_t kGroupPanels = 24;
-constexpr std::size_t kGroupColumns = kGroupPanels * kPanel;
+// line by all tiles of a block of rows: both are large. The sums and both
+// sides are 1 MiB less 240 KiB of a second cache of 1 MiB.
+constexpr std::size_t kShort = 256;  // rows or columns
+constexpr std::size_t kLong = 384;
 constexpr std::size_t kStripColumns = kTilePanels * kPanel;
 constexpr std::size_t kMostLines = 160;  // PackedShape's
 constexpr std::size_t kTileFloats = kTilePanels * kBlock;
 
-constexpr std::size_t kLeftBytes =
-    kBlockRows / kPanel * kMostLines * kLineBytes;
-constexpr std::size_t kRightBytes = kGroupPanels * kMostLines * kLineBytes;
-constexpr std::size_t kSumFloats =
-    kBlockRows / kTileRows * (kGroupPanels / kTilePanels) * kTileFloats;
-static_assert(kBlockRows % kPanel == 0 && kGroupPanels % kTilePanels == 0);
+constexpr std::size_t up_to(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+constexpr std::size_t kSideBytes =
+    (kShort + kLong) * kMostLines * (kLineBytes / kPanel);
+constexpr std::size_t kSumFloats = std::max(
+    kLong * up_to(kShort, kStripColumns), kShort* up_to(kLong, kStripColumns));
+
+// The equal parts of at most `most` that `total` is cut into, but for the last.
+std::size_t part(std::size_t total, std::size_t most, std::size_t multiple) {
+  const std::size_t parts = (total + most - 1) / most;
+  return std::min(most, up_to((total + parts - 1) / parts, multiple));
+}
+
+// Rows of a block, and columns of a group.
+struct Cut {
+  Cut(std::size_t all_rows, std::size_t all_columns)
+      : rows(part(all_rows, all_columns <= kShort ? kLong : kShort, kPanel)),
+        columns(part(all_columns, all_columns <= kShort ? kShort : kLong,
+                     kStripColumns)) {}
+
+  std::size_t rows;
+  std::size_t columns;
+};
 
 struct Scratch {
   explicit Scratch(std::byte* memory)
-      : left(memory),
-        right(left + kLeftBytes),
-        sums(reinterpret_cast<float*>(right + kRightBytes)) {
+      : left(memory), sums(reinterpret_cast<float*>(left + kSideBytes)) {
     MUONLAB_CHECK(
         memory != nullptr &&
             reinterpret_cast<std::uintptr_t>(memory) % kLineBytes == 0,
         "row product: scratch is not 64-byte aligned memory");
   }
 
-  std::byte* left;
-  std::byte* right;
+  std::byte* left;  // and then the right side
   float* sums;
 };
 
@@ -128,19 +143,17 @@ void pack_panels(const Kernels& kernels, const ConstRows& from,
                  bool columns, std::byte* to) {
   const std::size_t size = bytes_of(from.element);
   const auto* data = static_cast<const std::byte*>(from.data);
-  for (std::size_t i = 0; i < count; i += kPanel) {
-    const std::size_t at = columns ? span.begin * from.stride + first + i
-                                   : (first + i) * from.stride + span.begin;
-    const PackCall call{.from = data + at * size,
-                        .stride = from.stride,
-                        .from_bfloat16 = kernels.bfloat16,
-                        .to_bfloat16 = kernels.bfloat16,
-                        .rows = std::min(kPanel, count - i),
-                        .depth = span.size,
-                        .lines = span.lines,
-                        .to = to + i * span.lines * (kLineBytes / kPanel)};
-    (columns ? kernels.packing.columns : kernels.packing.rows)(call);
-  }
+  const std::size_t at = columns ? span.begin * from.stride + first
+                                 : first * from.stride + span.begin;
+  const PackCall call{.from = data + at * size,
+                      .stride = from.stride,
+                      .from_bfloat16 = kernels.bfloat16,
+                      .to_bfloat16 = kernels.bfloat16,
+                      .rows = count,
+                      .depth = span.size,
+                      .lines = span.lines,
+                      .to = to};
+  (columns ? kernels.packing.columns : kernels.packing.rows)(call);
 }
 
 // A block of rows times a group of columns, over a block of the depth. `sums`
@@ -202,7 +215,7 @@ void check_rows(const char* what, const void* data, std::size_t stride,
 }  // namespace
 
 std::size_t row_product_scratch_bytes() noexcept {
-  return kLeftBytes + kRightBytes + kSumFloats * sizeof(float);
+  return kSideBytes + kSumFloats * sizeof(float);
 }
 
 void multiply_rows(const RowProduct& product, std::size_t begin,
@@ -239,9 +252,10 @@ void multiply_rows(const RowProduct& product, std::size_t begin,
   MUONLAB_CHECK(product.right.data != nullptr,
                 "row product: the right operand has no memory");
   // Without sums to keep, one group: left rows are packed once.
-  const std::size_t group = shape.blocks() == 1 ? columns : kGroupColumns;
-  for (std::size_t row = begin; row < end; row += kBlockRows) {
-    const std::size_t rows = std::min(kBlockRows, end - row);
+  const Cut cut(end - begin, columns);
+  const std::size_t group = shape.blocks() == 1 ? columns : cut.columns;
+  for (std::size_t row = begin; row < end; row += cut.rows) {
+    const std::size_t rows = std::min(cut.rows, end - row);
     for (std::size_t column = 0; column < columns; column += group) {
       for (std::size_t block = 0; block < shape.blocks(); ++block) {
         const Span span(shape, block);
@@ -281,15 +295,18 @@ void multiply_transposed(const TransposedProduct& product, std::size_t begin,
   check_rows("the left operand", left.data, left.stride, end);
   check_rows("the right operand", right.data, right.stride, columns);
   const PackedShape shape(kPanel, product.depth, left.element);
-  for (std::size_t column = 0; column < columns; column += kGroupColumns) {
-    const std::size_t width = std::min(kGroupColumns, columns - column);
-    for (std::size_t row = begin; row < end; row += kBlockRows) {
-      const std::size_t rows = std::min(kBlockRows, end - row);
+  const Cut cut(end - begin, columns);
+  std::byte* packed_right =
+      scratch.left + cut.rows * kMostLines * (kLineBytes / kPanel);
+  for (std::size_t column = 0; column < columns; column += cut.columns) {
+    const std::size_t width = std::min(cut.columns, columns - column);
+    for (std::size_t row = begin; row < end; row += cut.rows) {
+      const std::size_t rows = std::min(cut.rows, end - row);
       for (std::size_t block = 0; block < shape.blocks(); ++block) {
         const Span span(shape, block);
         pack_panels(kernels, left, row, rows, span, true, scratch.left);
-        pack_panels(kernels, right, column, width, span, true, scratch.right);
-        multiply_block(kernels, scratch.left, rows, scratch.right, width, span,
+        pack_panels(kernels, right, column, width, span, true, packed_right);
+        multiply_block(kernels, scratch.left, rows, packed_right, width, span,
                        scratch.sums, output.at(row, column));
       }
     }

@@ -101,20 +101,21 @@ inline void transpose(__m512i (&v)[kPanel]) noexcept {
 }
 
 template <bool kFromBf16, bool kToBf16>
-void rows(const PackCall& call) noexcept {
+void panel_of_rows(const PackCall& call, std::size_t begin) noexcept {
   constexpr std::size_t kGroup = kToBf16 ? 2 : 1;
-  constexpr std::size_t kSize = kFromBf16 ? 2 : 4;
-  const auto* from = static_cast<const char*>(call.from);
-  auto* to = static_cast<char*>(call.to);
+  const std::size_t step = call.stride * (kFromBf16 ? 2 : 4);
+  const auto* from = static_cast<const char*>(call.from) + begin * step;
+  auto* to =
+      static_cast<char*>(call.to) + begin / kPanel * call.lines * kLineBytes;
   for (std::size_t line = 0; line < call.lines; line += kPanel) {
     const std::size_t k = line * kGroup;
     const std::size_t n = call.depth > k ? call.depth - k : 0;
     __m512i v[kPanel];
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kPanel; ++r) {
-      v[r] = r < call.rows && n > 0 ? words<kFromBf16, kToBf16>(
-                                          from + r * call.stride * kSize, k, n)
-                                    : _mm512_setzero_si512();
+      v[r] = begin + r < call.rows && n > 0
+                 ? words<kFromBf16, kToBf16>(from + r * step, k, n)
+                 : _mm512_setzero_si512();
     }
     transpose(v);
     const std::size_t valid = call.lines - line;
@@ -126,37 +127,82 @@ void rows(const PackCall& call) noexcept {
 }
 
 template <bool kFromBf16, bool kToBf16>
-void columns(const PackCall& call) noexcept {
+void rows(const PackCall& call) noexcept {
+  for (std::size_t r = 0; r < call.rows; r += kPanel) {
+    panel_of_rows<kFromBf16, kToBf16>(call, r);
+  }
+}
+
+// A line of up to 16 columns, n > 0 of them. `low` and `high` are its rows,
+// of which float32 takes the first alone; without `high`, that is zero.
+template <bool kFromBf16, bool kToBf16>
+inline __m512i line_of(const char* low, const char* high, std::size_t i,
+                       std::size_t n) noexcept {
+  if constexpr (kToBf16) {
+    const __m512i order = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+        6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(
+        order, join(halves<kFromBf16>(low, i, n),
+                    high == nullptr ? _mm256_setzero_si256()
+                                    : halves<kFromBf16>(high, i, n)));
+  } else {
+    return _mm512_castps_si512(floats<kFromBf16>(low, i, n));
+  }
+}
+
+// Several panels at a time, since a row's next line is cheap to read.
+constexpr std::size_t kTogether = 4;
+
+template <bool kFromBf16, bool kToBf16>
+void some_columns(const PackCall& call, std::size_t begin,
+                  std::size_t end) noexcept {
   constexpr std::size_t kGroup = kToBf16 ? 2 : 1;
   const std::size_t step = call.stride * (kFromBf16 ? 2 : 4);
-  const auto* from = static_cast<const char*>(call.from);
-  auto* to = static_cast<char*>(call.to);
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11,
-                                         26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
-                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const std::size_t panel = call.lines * kLineBytes;
   const std::size_t whole = call.depth / kGroup;
+  const auto* from = static_cast<const char*>(call.from);
+  auto* to = static_cast<char*>(call.to) + begin / kPanel * panel;
+  const auto store = [&](std::size_t line, std::size_t i, __m512i v) {
+    _mm512_store_si512(to + (i - begin) / kPanel * panel + line * kLineBytes,
+                       v);
+  };
   std::size_t line = 0;
-  for (; line < whole; ++line, from += kGroup * step) {
-    __m512i v;
-    if constexpr (kToBf16) {
-      v = _mm512_permutexvar_epi16(
-          order, join(halves<kFromBf16>(from, 0, call.rows),
-                      halves<kFromBf16>(from + step, 0, call.rows)));
-    } else {
-      v = _mm512_castps_si512(floats<kFromBf16>(from, 0, call.rows));
+  if (end - begin == kTogether * kPanel) {
+    for (; line < whole; ++line, from += kGroup * step) {
+#pragma GCC unroll 4
+      for (std::size_t p = 0; p < kTogether; ++p) {
+        const std::size_t i = begin + p * kPanel;
+        store(line, i,
+              line_of<kFromBf16, kToBf16>(from, from + step, i, kPanel));
+      }
     }
-    _mm512_store_si512(to + line * kLineBytes, v);
   }
-  if constexpr (kToBf16) {
-    if (call.depth % 2 != 0) {
-      _mm512_store_si512(
-          to + line * kLineBytes,
-          _mm512_cvtepu16_epi32(halves<kFromBf16>(from, 0, call.rows)));
-      ++line;
+  for (; line < whole; ++line, from += kGroup * step) {
+    for (std::size_t i = begin; i < end; i += kPanel) {
+      store(line, i,
+            line_of<kFromBf16, kToBf16>(from, from + step, i, end - i));
     }
+  }
+  if (whole * kGroup < call.depth) {
+    for (std::size_t i = begin; i < end; i += kPanel) {
+      store(line, i, line_of<kFromBf16, kToBf16>(from, nullptr, i, end - i));
+    }
+    ++line;
   }
   for (; line < call.lines; ++line) {
-    _mm512_store_si512(to + line * kLineBytes, _mm512_setzero_si512());
+    for (std::size_t i = begin; i < end; i += kPanel) {
+      store(line, i, _mm512_setzero_si512());
+    }
+  }
+}
+
+template <bool kFromBf16, bool kToBf16>
+void columns(const PackCall& call) noexcept {
+  constexpr std::size_t kStep = kTogether * kPanel;
+  for (std::size_t c = 0; c < call.rows; c += kStep) {
+    some_columns<kFromBf16, kToBf16>(
+        call, c, call.rows - c < kStep ? call.rows : c + kStep);
   }
 }
 

@@ -29,7 +29,7 @@ To converted(From x) noexcept {
 }
 
 template <typename To, typename From, bool kColumns>
-void pack(const PackCall& call) noexcept {
+void pack_panel(const PackCall& call) noexcept {
   // Entries of a row that a line holds.
   constexpr std::size_t kGroup = sizeof(float) / sizeof(To);
   const auto* from = static_cast<const From*>(call.from);
@@ -57,6 +57,19 @@ void pack(const PackCall& call) noexcept {
                   ? converted<To>(from[r * row_step + at * k_step])
                   : To{0};
     }
+  }
+}
+
+template <typename To, typename From, bool kColumns>
+void pack(const PackCall& call) noexcept {
+  for (std::size_t r = 0; r < call.rows; r += kPanel) {
+    PackCall panel = call;
+    panel.from =
+        static_cast<const From*>(call.from) + r * (kColumns ? 1 : call.stride);
+    panel.rows = call.rows - r < kPanel ? call.rows - r : kPanel;
+    panel.to =
+        static_cast<char*>(call.to) + r / kPanel * call.lines * kLineBytes;
+    pack_panel<To, From, kColumns>(panel);
   }
 }
 
