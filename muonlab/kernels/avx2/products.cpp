@@ -35,8 +35,63 @@ inline void four_rows(const Left* left, const Left* right, std::size_t lines,
   }
 }
 
+// Four rows by 24 columns, from vector `kFirst` of a strip of three panels: 12
+// sums, which hide more of the latency and read less for each of them.
+template <std::size_t kFirst>
+inline void wide_rows(const float* left, const TileCall& call,
+                      float* sums) noexcept {
+  constexpr std::size_t kVectors = 3;
+  const auto column = [](std::size_t v) { return (kFirst + v) % 2 * 8; };
+  const float* right[kVectors];
+  float* to[kVectors];
+  __m256 sum[kRows][kVectors];
+#pragma GCC unroll 3
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    const std::size_t panel = (kFirst + v) / 2;
+    right[v] = reinterpret_cast<const float*>(
+                   static_cast<const char*>(call.right) +
+                   panel * call.right_stride) +
+               column(v);
+    to[v] = sums + panel * kBlock + column(v);
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < kRows; ++r) {
+      sum[r][v] = call.first ? _mm256_setzero_ps()
+                             : _mm256_load_ps(to[v] + r * kPanel);
+    }
+  }
+  for (std::size_t k = 0; k < call.lines; ++k) {
+    __m256 line[kVectors];
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      line[v] = _mm256_load_ps(right[v] + k * kPanel);
+    }
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const __m256 x = _mm256_broadcast_ss(left + k * kPanel + r);
+#pragma GCC unroll 3
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        sum[r][v] = _mm256_fmadd_ps(x, line[v], sum[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 3
+  for (std::size_t v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < kRows; ++r) {
+      _mm256_store_ps(to[v] + r * kPanel, sum[r][v]);
+    }
+  }
+}
+
 void tile_float32(const TileCall& call) noexcept {
   const auto* left = static_cast<const float*>(call.left);
+  if (call.panels == kTilePanels) {
+    for (std::size_t r = 0; r < kTileRows; r += kRows) {
+      wide_rows<0>(left + r, call, call.sums + r * kPanel);
+      wide_rows<3>(left + r, call, call.sums + r * kPanel);
+    }
+    return;
+  }
   const auto step = [](const float* l, const float* r, __m256(&sum)[kRows][2])
                         __attribute__((always_inline)) {
                           const __m256 low = _mm256_load_ps(r);
