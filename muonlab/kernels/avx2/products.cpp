@@ -48,15 +48,15 @@ inline void wide_rows(const float* left, const TileCall& call,
 #pragma GCC unroll 3
   for (std::size_t v = 0; v < kVectors; ++v) {
     const std::size_t panel = (kFirst + v) / 2;
-    right[v] = reinterpret_cast<const float*>(
-                   static_cast<const char*>(call.right) +
-                   panel * call.right_stride) +
-               column(v);
+    right[v] =
+        reinterpret_cast<const float*>(static_cast<const char*>(call.right) +
+                                       panel * call.right_stride) +
+        column(v);
     to[v] = sums + panel * kBlock + column(v);
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < kRows; ++r) {
-      sum[r][v] = call.first ? _mm256_setzero_ps()
-                             : _mm256_load_ps(to[v] + r * kPanel);
+      sum[r][v] =
+          call.first ? _mm256_setzero_ps() : _mm256_load_ps(to[v] + r * kPanel);
     }
   }
   for (std::size_t k = 0; k < call.lines; ++k) {
