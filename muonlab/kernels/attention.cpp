@@ -68,8 +68,9 @@ void check_attention(std::size_t tokens, std::size_t features,
 void check_attention_operand(const ConstRows& rows, std::size_t features,
                              Element element, const char* name) {
   MUONLAB_CHECK(rows.data != nullptr, "attention: ", name, " has no memory");
-  MUONLAB_CHECK(rows.stride >= features, "attention: ", name, " has a stride of ",
-                rows.stride, ", expected ", features, " or more");
+  MUONLAB_CHECK(rows.stride >= features, "attention: ", name,
+                " has a stride of ", rows.stride, ", expected ", features,
+                " or more");
   MUONLAB_CHECK(rows.element == element, "attention: ", name,
                 " is not of q's element");
 }
@@ -93,17 +94,16 @@ void TokenRows::multiply(const AttentionKernels& kernels, std::size_t row,
     const std::size_t lines = shape.lines_of_block(block);
     const std::byte* left =
         packed_.line(row / kPanel, line) + row % kPanel * sizeof(float);
-    multiply_tiles(
-        kernels,
-        {.left = left,
-         .right = right.packed_.line(column / kPanel, line),
-         .right_stride = lines * kLineBytes,
-         .lines = lines,
-         .panels = 0,
-         .first = block == 0,
-         .sums = sums,
-         .prefetch = nullptr},
-        panels);
+    multiply_tiles(kernels,
+                   {.left = left,
+                    .right = right.packed_.line(column / kPanel, line),
+                    .right_stride = lines * kLineBytes,
+                    .lines = lines,
+                    .panels = 0,
+                    .first = block == 0,
+                    .sums = sums,
+                    .prefetch = nullptr},
+                   panels);
   }
 }
 
@@ -140,17 +140,16 @@ void TokenColumns::multiply(const AttentionKernels& kernels,
   const std::size_t count =
       std::min(kTokenBlock, tokens_ - block * kTokenBlock);
   const std::size_t skipped = kernels.line_bytes(begin);
-  multiply_tiles(
-      kernels,
-      {.left = left + skipped,
-       .right = data_ + block * block_bytes_ + skipped,
-       .right_stride = kernels.line_bytes(padded_to_panel(count)),
-       .lines = kernels.lines(end - begin),
-       .panels = 0,
-       .first = first,
-       .sums = sums,
-       .prefetch = nullptr},
-      panels_);
+  multiply_tiles(kernels,
+                 {.left = left + skipped,
+                  .right = data_ + block * block_bytes_ + skipped,
+                  .right_stride = kernels.line_bytes(padded_to_panel(count)),
+                  .lines = kernels.lines(end - begin),
+                  .panels = 0,
+                  .first = first,
+                  .sums = sums,
+                  .prefetch = nullptr},
+                 panels_);
 }
 
 std::size_t attention_scratch_bytes(std::size_t tokens, std::size_t features,

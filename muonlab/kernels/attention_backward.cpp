@@ -30,8 +30,7 @@ struct Backward {
   // Half a panel of rows, `row` of a block on.
   [[nodiscard]] std::byte* half(std::byte* panels,
                                 std::size_t row) const noexcept {
-    return panels + row / kPanel * panel_bytes() +
-           row % kPanel * sizeof(float);
+    return panels + row / kPanel * panel_bytes() + row % kPanel * sizeof(float);
   }
 
   void prepare() const noexcept {
@@ -60,20 +59,19 @@ struct Backward {
                        scratch.logits);
     scratch.d_o.multiply(kernels, query, scratch.v, first_key, panels,
                          scratch.d_probs);
-    kernels.passes.gradient(
-        {.logits = scratch.logits,
-         .d_probs = scratch.d_probs,
-         .panels = panels,
-         .scale = scale,
-         .lse = scratch.lse + query,
-         .delta = scratch.delta + query,
-         .shift = static_cast<std::ptrdiff_t>(query) -
-                  static_cast<std::ptrdiff_t>(first_key),
-         .p = scratch.p + kernels.line_bytes(row),
-         .ds = scratch.ds + kernels.line_bytes(row),
-         .panel_bytes = panel_bytes(),
-         .ds_rows = half(scratch.ds_rows, row),
-         .bfloat16 = kernels.bfloat16()});
+    kernels.passes.gradient({.logits = scratch.logits,
+                             .d_probs = scratch.d_probs,
+                             .panels = panels,
+                             .scale = scale,
+                             .lse = scratch.lse + query,
+                             .delta = scratch.delta + query,
+                             .shift = static_cast<std::ptrdiff_t>(query) -
+                                      static_cast<std::ptrdiff_t>(first_key),
+                             .p = scratch.p + kernels.line_bytes(row),
+                             .ds = scratch.ds + kernels.line_bytes(row),
+                             .panel_bytes = panel_bytes(),
+                             .ds_rows = half(scratch.ds_rows, row),
+                             .bfloat16 = kernels.bfloat16()});
   }
 
   void run_pair(std::size_t first_key, std::size_t keys,
@@ -109,15 +107,14 @@ struct Backward {
     for (std::size_t row = 0; row < rows && first + row < call.tokens;
          row += kTileRows) {
       const std::size_t token = first + row;
-      kernels.passes.store(
-          {.sums = tiles(sums, row),
-           .factor = factors,
-           .to = static_cast<std::byte*>(to.data) +
-                 token * to.stride * bytes_of(to.element),
-           .stride = to.stride,
-           .rows = std::min(kTileRows, call.tokens - token),
-           .columns = call.features,
-           .bfloat16 = to.element == Element::kBFloat16});
+      kernels.passes.store({.sums = tiles(sums, row),
+                            .factor = factors,
+                            .to = static_cast<std::byte*>(to.data) +
+                                  token * to.stride * bytes_of(to.element),
+                            .stride = to.stride,
+                            .rows = std::min(kTileRows, call.tokens - token),
+                            .columns = call.features,
+                            .bfloat16 = to.element == Element::kBFloat16});
     }
   }
 
@@ -184,8 +181,7 @@ void attention_backward(const AttentionBackward& call, std::byte* scratch,
   const Backward pass{.call = call,
                       .kernels = kernels,
                       .scratch = parts,
-                      .feature_panels =
-                          padded_to_panel(call.features) / kPanel,
+                      .feature_panels = padded_to_panel(call.features) / kPanel,
                       .scale = static_cast<float>(call.scale * kLog2E),
                       .padded_tokens = padded_to_panel(call.tokens)};
   pass.run();

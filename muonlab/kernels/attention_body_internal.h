@@ -1,8 +1,8 @@
 // The passes of attention over tiles, once for all levels.
 //
-// A level is a type L with Row, 16 floats, and the operations on it. All of this
-// is in the unnamed namespace, so each level file has copies of its own. Arrays
-// of rows stay in registers only where every loop over them is unrolled.
+// A level is a type L with Row, 16 floats, and the operations on it. All of
+// this is in the unnamed namespace, so each level file has copies of its own.
+// Arrays of rows stay in registers only where every loop over them is unrolled.
 #pragma once
 
 #include "muonlab/kernels/attention_table_internal.h"
@@ -104,7 +104,8 @@ void softmax(const SoftmaxCall& call) noexcept {
 }
 
 template <typename L, bool kMasked>
-inline void gradient_tile(const GradientCall& call, std::size_t panel) noexcept {
+inline void gradient_tile(const GradientCall& call,
+                          std::size_t panel) noexcept {
   using Row = typename L::Row;
   const float* logits = call.logits + panel * kBlock;
   const float* d_probs = call.d_probs + panel * kBlock;
@@ -124,8 +125,8 @@ inline void gradient_tile(const GradientCall& call, std::size_t panel) noexcept 
   L::store_lines(p, call.p + panel * call.panel_bytes, 0, call.bfloat16);
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < kTileRows; ++r) {
-    p[r] = L::mul(
-        p[r], L::sub(L::load(d_probs + r * kPanel), L::set(call.delta[r])));
+    p[r] = L::mul(p[r],
+                  L::sub(L::load(d_probs + r * kPanel), L::set(call.delta[r])));
     if constexpr (kMasked) {
       // d_probs may be infinite where p is 0.
       const auto end = static_cast<std::ptrdiff_t>(r) + call.shift + 1 -

@@ -27,9 +27,9 @@ struct Forward {
   // Of the block's queries.
   std::size_t first_query = 0;
   std::size_t panels = 0;
-  alignas(kLineBytes) float maximum[kQueryBlock];
-  alignas(kLineBytes) float sum[kQueryBlock];
-  alignas(kLineBytes) float factor[kQueryBlock];
+  alignas(kLineBytes) float maximum[kQueryBlock] = {};
+  alignas(kLineBytes) float sum[kQueryBlock] = {};
+  alignas(kLineBytes) float factor[kQueryBlock] = {};
 
   [[nodiscard]] float* output(std::size_t query) const noexcept {
     return scratch.output + query / kTileRows * feature_panels * kBlock;
@@ -41,10 +41,9 @@ struct Forward {
       const std::size_t at = first_key + key;
       const std::size_t skip =
           at > first_query ? (at - first_query) / kPanel : 0;
-      scratch.k.multiply(kernels, at, scratch.q, first_query + skip * kPanel,
-                         panels - skip,
-                         scratch.logits + key / kTileRows * kTileStride +
-                             skip * kBlock);
+      scratch.k.multiply(
+          kernels, at, scratch.q, first_query + skip * kPanel, panels - skip,
+          scratch.logits + key / kTileRows * kTileStride + skip * kBlock);
     }
   }
 

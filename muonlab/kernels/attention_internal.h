@@ -117,9 +117,9 @@ struct ForwardScratch {
                  Element element);
   TokenRows q, k;
   TokenColumns v;
-  float* logits;       ///< tiles [half panel of keys][panel of queries]
-  float* output;       ///< tiles [half panel of queries][panel of features]
-  std::byte* p;        ///< [panel of queries], lines along the keys
+  float* logits;  ///< tiles [half panel of keys][panel of queries]
+  float* output;  ///< tiles [half panel of queries][panel of features]
+  std::byte* p;   ///< [panel of queries], lines along the keys
 };
 
 struct BackwardScratch {
@@ -127,14 +127,14 @@ struct BackwardScratch {
                   Element element);
   TokenRows q, k, v, d_o;
   TokenColumns q_columns, k_columns, d_o_columns;
-  float* lse;      ///< of base 2, infinite for padding
-  float* delta;    ///< (tokens)
-  float* dq;       ///< tiles [half panel of all queries][panel of features]
-  float* dk;       ///< tiles [half panel of a block][panel of features]
+  float* lse;    ///< of base 2, infinite for padding
+  float* delta;  ///< (tokens)
+  float* dq;     ///< tiles [half panel of all queries][panel of features]
+  float* dk;     ///< tiles [half panel of a block][panel of features]
   float* dv;
-  float* logits;   ///< tiles [panel of keys]
+  float* logits;  ///< tiles [panel of keys]
   float* d_probs;
-  std::byte* p;        ///< [panel of keys], lines along the queries
+  std::byte* p;  ///< [panel of keys], lines along the queries
   std::byte* ds;
   std::byte* ds_rows;  ///< [panel of queries], lines along the keys
 };

@@ -52,8 +52,8 @@ struct StoreCall {
   const float* sums;
   const float* factor;  ///< [8], of each row
   void* to;
-  std::size_t stride;   ///< entries
-  std::size_t rows;     ///< at most 8
+  std::size_t stride;  ///< entries
+  std::size_t rows;    ///< at most 8
   std::size_t columns;
   bool bfloat16;
 };
