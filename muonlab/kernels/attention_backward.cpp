@@ -49,8 +49,8 @@ struct Backward {
     }
   }
 
-  // Exponentials and gradients of the logits of 8 queries; returns how many
-  // keys of the block they see, in whole panels.
+  // Exponentials and gradients of the logits of 8 queries, `row` of their block
+  // on, for the first `keys` of a block.
   void logits(std::size_t first_key, std::size_t first_query, std::size_t row,
               std::size_t keys) const noexcept {
     const std::size_t query = first_query + row;
