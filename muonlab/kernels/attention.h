@@ -10,8 +10,10 @@
 // rounded before they are multiplied.
 //
 // Any number of tokens (1 and more) and any head size (1 to 256, odd ones too).
-// A NaN or an infinity in q, k or v makes the affected outputs NaN, never a
-// fault. Logits of any finite size are fine: the row's maximum is subtracted.
+// A NaN or an infinity in q, k or v makes the affected outputs NaN (an infinity
+// in v may leave an infinity), never a fault; in the aligned group of 16 tokens
+// that holds it, it may reach the outputs of other tokens too. Logits of any
+// finite size are fine: the row's maximum is subtracted.
 #pragma once
 
 #include <cstddef>
