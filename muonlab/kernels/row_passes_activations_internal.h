@@ -14,14 +14,14 @@ struct Slope {
 };
 
 template <typename V>
-V sigmoid(V x) {
+MUONLAB_INLINE V sigmoid(V x) {
   return V::set(1) / (V::set(1) + exponential(V::set(0) - x));
 }
 
 template <typename V>
 struct Silu {
-  static V value(V x) { return x * sigmoid(x); }
-  static Slope<V> both(V x) {
+  MUONLAB_INLINE static V value(V x) { return x * sigmoid(x); }
+  MUONLAB_INLINE static Slope<V> both(V x) {
     const V s = sigmoid(x);
     const V y = x * s;
     return {y, s + y * (V::set(1) - s)};
@@ -35,11 +35,11 @@ struct Gelu {
   static constexpr float kB = 0.07135481282740186F;  // 0.044715 a
 
   /// Bounded far out, where the sigmoid is 0 or 1, lest infinity meet a zero.
-  static V square(V x) { return V::min(V::set(1e4F), x * x); }
-  static V value(V x) {
+  MUONLAB_INLINE static V square(V x) { return V::min(V::set(1e4F), x * x); }
+  MUONLAB_INLINE static V value(V x) {
     return x * sigmoid(x * (V::set(kA) + V::set(kB) * square(x)));
   }
-  static Slope<V> both(V x) {
+  MUONLAB_INLINE static Slope<V> both(V x) {
     const V bend = V::set(kB) * square(x);
     const V s = sigmoid(x * (V::set(kA) + bend));
     const V y = x * s;
@@ -50,11 +50,11 @@ struct Gelu {
 
 template <typename V>
 struct Relu2 {
-  static V value(V x) {
+  MUONLAB_INLINE static V value(V x) {
     const V positive = V::max(V::set(0), x);
     return positive * positive;
   }
-  static Slope<V> both(V x) {
+  MUONLAB_INLINE static Slope<V> both(V x) {
     const V positive = V::max(V::set(0), x);
     return {positive * positive, positive + positive};
   }

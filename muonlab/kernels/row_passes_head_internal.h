@@ -30,7 +30,7 @@ double sum_of_exponentials(std::size_t n, const T* x, float largest) {
     const T* block = x + begin;
     const std::size_t size = n - begin < kBlock ? n - begin : kBlock;
     const V sum = sums<V>(size, [=](auto at) {
-      return exponential(at.load(block, -kInfinity) - shift);
+      return exponential_below(at.load(block, -kInfinity) - shift);
     });
     float parts[kLanes];
     V::store(parts, sum);
@@ -64,7 +64,7 @@ void cross_entropy(std::size_t rows, std::size_t vocabulary, ConstRawRows x,
         V::set(static_cast<float>(static_cast<double>(scale) / sum));
     // The exponentials again: to keep them costs more where they are rounded.
     each<V>(vocabulary, [=](auto at) {
-      at.store(out, exponential(at.load(row) - shift) * factor);
+      at.store(out, exponential_below(at.load(row) - shift) * factor);
     });
     // p - 1 without cancellation.
     put(out + target, static_cast<float>(static_cast<double>(scale) *

@@ -1,8 +1,8 @@
 // What the row passes of all levels are written in.
 //
 // A level is a type V of 16 float32 values with load, load_first, store,
-// store_first, set, sum, min, max, if_below, exponent and + - * /. Because all
-// levels have 16 lanes, one formula gives the same bits on all of them. All of
+// store_first, set, sum, min, max, exponent and + - * /. Because all levels
+// have 16 lanes, one formula gives the same bits on all of them. All of
 // this is in the unnamed namespace, so each level file has copies of its own.
 #pragma once
 
@@ -13,6 +13,10 @@
 
 namespace muonlab::kernels {
 namespace {
+
+// The level files have so many functions that the compiler would cease to inline
+// what stands in the inner loops.
+#define MUONLAB_INLINE [[gnu::always_inline]] inline
 
 constexpr std::size_t kLanes = 16;
 constexpr float kInfinity = __builtin_inff();
@@ -118,27 +122,33 @@ float mean_of_squares(std::size_t n, const T* x) {
   return V::sum(sum) / static_cast<float>(n);
 }
 
-/// exp(x) to a relative 2^-21; zero where x < -86.9, infinity above the largest
-/// number, NaN for NaN.
+/// exp(x) for x <= 89, to a relative 2^-21; zero where x < -86.9, NaN for NaN.
 template <typename V>
-V exponential(V x) {
+MUONLAB_INLINE V exponential_below(V x) {
   // exp(x) = 2^(n-1) * 2 exp(r), |r| <= ln(2) / 2. Adding `shifter` rounds to
   // an integer and leaves n + 126, which is the exponent of 2^(n-1), in the low
-  // bits. The upper part of ln(2) has few bits: n times it is exact.
+  // bits; for the lower bound it is 0, and so is the number. The upper part of
+  // ln(2) has few bits: n times it is exact.
   const V shifter = V::set(0x1.8p23F + 126);
-  const V bounded = V::min(V::set(89), x);
+  const V bounded = V::max(V::set(-87.2F), x);
   const V t = bounded * V::set(0x1.715476p+0F) + shifter;
   const V n = t - shifter;
   const V r = (bounded - n * V::set(0x1.62ep-1F)) - n * V::set(0x1.0bfbe8p-15F);
-  // Minimax of 2 exp(r), relative, with the first two terms held: 2^-28.
-  V p = V::set(0x1.6a2352p-9F);
-  p = p * r + V::set(0x1.123a6cp-6F);
-  p = p * r + V::set(0x1.5558f4p-4F);
-  p = p * r + V::set(0x1.555490p-2F);
-  p = p * r + V::set(0x1.fffffcp-1F);
-  p = p * r + V::set(2);
-  p = p * r + V::set(2);
-  return V::if_below(x, V::set(-86.9F), V::set(0), p * V::exponent(t));
+  // Minimax of 2 exp(r), relative, with the first two terms held: 2^-28. Not by
+  // Horner's rule, whose chain is longer than what a core looks ahead.
+  const V r2 = r * r;
+  const V low = V::set(2) + V::set(2) * r;
+  const V middle = V::set(0x1.fffffcp-1F) + V::set(0x1.555490p-2F) * r;
+  const V high = V::set(0x1.5558f4p-4F) + V::set(0x1.123a6cp-6F) * r;
+  const V top = high + V::set(0x1.6a2352p-9F) * r2;
+  const V p = low + r2 * (middle + r2 * top);
+  return p * V::exponent(t);
+}
+
+/// For all x; infinity above the largest number.
+template <typename V>
+MUONLAB_INLINE V exponential(V x) {
+  return exponential_below(V::min(V::set(89), x));
 }
 
 template <typename T>

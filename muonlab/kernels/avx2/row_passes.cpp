@@ -73,12 +73,6 @@ struct Sixteen {
   static Sixteen max(Sixteen a, Sixteen b) {
     return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
   }
-  static Sixteen if_below(Sixteen x, Sixteen limit, Sixteen yes, Sixteen no) {
-    const __m256 low = _mm256_cmp_ps(x.low, limit.low, _CMP_LT_OQ);
-    const __m256 high = _mm256_cmp_ps(x.high, limit.high, _CMP_LT_OQ);
-    return {_mm256_blendv_ps(no.low, yes.low, low),
-            _mm256_blendv_ps(no.high, yes.high, high)};
-  }
   static Sixteen exponent(Sixteen x) {
     const __m256i low = _mm256_castps_si256(x.low);
     const __m256i high = _mm256_castps_si256(x.high);

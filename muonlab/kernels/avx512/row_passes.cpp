@@ -69,10 +69,6 @@ struct Sixteen {
   static Sixteen max(Sixteen a, Sixteen b) {
     return {_mm512_max_ps(a.v, b.v)};
   }
-  static Sixteen if_below(Sixteen x, Sixteen limit, Sixteen yes, Sixteen no) {
-    return {_mm512_mask_mov_ps(
-        no.v, _mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), yes.v)};
-  }
   static Sixteen exponent(Sixteen x) {
     return {_mm512_castsi512_ps(
         _mm512_slli_epi32(_mm512_castps_si512(x.v), 23))};

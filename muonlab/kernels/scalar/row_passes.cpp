@@ -47,12 +47,6 @@ struct Sixteen {
   static Sixteen max(const Sixteen& a, const Sixteen& b) {
     return of([&](std::size_t k) { return a.v[k] > b.v[k] ? a.v[k] : b.v[k]; });
   }
-  static Sixteen if_below(const Sixteen& x, const Sixteen& limit,
-                          const Sixteen& yes, const Sixteen& no) {
-    return of([&](std::size_t k) {
-      return x.v[k] < limit.v[k] ? yes.v[k] : no.v[k];
-    });
-  }
   /// The number whose exponent is x's lowest bits.
   static Sixteen exponent(const Sixteen& x) {
     return of([&](std::size_t k) {
