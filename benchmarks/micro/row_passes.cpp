@@ -57,16 +57,12 @@ void add(const std::string& name, std::size_t rows, std::size_t columns,
     if (level == SimdLevel::kAvx512Bf16) continue;
     const std::string full =
         name + "/" + std::string(kernels::simd_level_name(level));
-    benchmark::RegisterBenchmark(full.c_str(),
-                                 [=](benchmark::State& state) {
-                                   const auto run = make();
-                                   for (auto unused : state) run(level);
-                                   state.SetItemsProcessed(
-                                       state.iterations() *
-                                       static_cast<std::int64_t>(rows *
-                                                                 columns));
-                                 })
-        ->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark(full.c_str(), [=](benchmark::State& state) {
+      const auto run = make();
+      for (auto unused : state) run(level);
+      state.SetItemsProcessed(state.iterations() *
+                              static_cast<std::int64_t>(rows * columns));
+    })->Unit(benchmark::kMicrosecond);
   }
 }
 
@@ -88,40 +84,40 @@ void add_norms() {
       };
     });
     add("rms_norm_backward" + tail, kRows, kWidth, [=] {
-      return [x = Matrix(kRows, kWidth, Element::kFloat32),
-              dy = Matrix(kRows, kWidth, element),
-              dx = Matrix(kRows, kWidth, Element::kFloat32),
-              gain = std::vector<float>(kWidth, 1e-3F),
-              dgain = std::vector<float>(kWidth),
-              inverse =
-                  std::vector<float>(kRows, 1.F)](SimdLevel level) mutable {
-        kernels::rms_norm_backward(kRows, kWidth, dy.rows(), x.floats(), kWidth,
-                                   gain.data(), inverse.data(), dx.floats(),
-                                   kWidth, {}, dgain.data(), level);
-      };
+      return
+          [x = Matrix(kRows, kWidth, Element::kFloat32),
+           dy = Matrix(kRows, kWidth, element),
+           dx = Matrix(kRows, kWidth, Element::kFloat32),
+           gain = std::vector<float>(kWidth, 1e-3F),
+           dgain = std::vector<float>(kWidth),
+           inverse = std::vector<float>(kRows, 1.F)](SimdLevel level) mutable {
+            kernels::rms_norm_backward(
+                kRows, kWidth, dy.rows(), x.floats(), kWidth, gain.data(),
+                inverse.data(), dx.floats(), kWidth, {}, dgain.data(), level);
+          };
     });
     add("prepare_heads" + tail, kRows, kWidth, [=] {
-      return [x = Matrix(kRows, kWidth, element),
-              angles = std::vector<float>(kRows * 32, 0.7F),
-              inverse =
-                  std::vector<float>(kRows * 4)](SimdLevel level) mutable {
-        kernels::prepare_heads(kRows,
-                               {.heads = 4,
-                                .features = 64,
-                                .context = kRows,
-                                .cosine = angles.data(),
-                                .sine = angles.data(),
-                                .norm = true,
-                                .eps = 1e-6F},
-                               x.rows(), inverse.data(), level);
-      };
+      return
+          [x = Matrix(kRows, kWidth, element),
+           angles = std::vector<float>(kRows * 32, 0.7F),
+           inverse = std::vector<float>(kRows * 4)](SimdLevel level) mutable {
+            kernels::prepare_heads(kRows,
+                                   {.heads = 4,
+                                    .features = 64,
+                                    .context = kRows,
+                                    .cosine = angles.data(),
+                                    .sine = angles.data(),
+                                    .norm = true,
+                                    .eps = 1e-6F},
+                                   x.rows(), inverse.data(), level);
+          };
     });
     add("prepare_heads_backward" + tail, kRows, kWidth, [=] {
       return [y = Matrix(kRows, kWidth, element),
               d = Matrix(kRows, kWidth, element),
               angles = std::vector<float>(kRows * 32, 0.7F),
-              inverse = std::vector<float>(kRows * 4,
-                                           1.F)](SimdLevel level) mutable {
+              inverse =
+                  std::vector<float>(kRows * 4, 1.F)](SimdLevel level) mutable {
         kernels::prepare_heads_backward(kRows,
                                         {.heads = 4,
                                          .features = 64,
@@ -141,19 +137,18 @@ void add_activations() {
   for (const Element element : {Element::kFloat32, Element::kBFloat16}) {
     const std::string tail =
         element == Element::kFloat32 ? "/float32" : "/bfloat16";
-    for (const auto& [name, kind] :
-         {std::pair{"swiglu", Activation::kSwiGlu},
-          std::pair{"geglu", Activation::kGeGlu},
-          std::pair{"relu2", Activation::kRelu2}}) {
+    for (const auto& [name, kind] : {std::pair{"swiglu", Activation::kSwiGlu},
+                                     std::pair{"geglu", Activation::kGeGlu},
+                                     std::pair{"relu2", Activation::kRelu2}}) {
       const std::size_t columns = is_gated(kind) ? 2 * kHidden : kHidden;
       add(std::string("activate/") + name + tail, kRows, columns,
           [=, kind = kind] {
-            return [=, x = Matrix(kRows, columns, element),
-                    y = Matrix(kRows, kHidden,
-                               element)](SimdLevel level) mutable {
-              kernels::activate(kind, kRows, kHidden, x.rows(), y.rows(),
-                                level);
-            };
+            return
+                [=, x = Matrix(kRows, columns, element),
+                 y = Matrix(kRows, kHidden, element)](SimdLevel level) mutable {
+                  kernels::activate(kind, kRows, kHidden, x.rows(), y.rows(),
+                                    level);
+                };
           });
     }
     // In place: the values change from run to run and stay finite.
@@ -190,15 +185,15 @@ void add_head() {
 void add_memory() {
   add("convert/to_bfloat16", kRows, kWidth, [] {
     return [x = Matrix(kRows, kWidth, Element::kFloat32),
-            y = Matrix(kRows, kWidth,
-                       Element::kBFloat16)](SimdLevel level) mutable {
+            y = Matrix(kRows, kWidth, Element::kBFloat16)](
+               SimdLevel level) mutable {
       kernels::convert(kRows, kWidth, x.rows(), y.rows(), level);
     };
   });
   add("round_stochastically", kRows, kWidth, [] {
     return [x = Matrix(kRows, kWidth, Element::kFloat32),
-            y = Matrix(kRows, kWidth,
-                       Element::kBFloat16)](SimdLevel level) mutable {
+            y = Matrix(kRows, kWidth, Element::kBFloat16)](
+               SimdLevel level) mutable {
       kernels::round_stochastically(kRows * kWidth, x.floats(), y.halves(), 1,
                                     2, level);
     };

@@ -31,7 +31,7 @@ struct Silu {
 /// 0.5 (1 + tanh(u)) is the sigmoid of 2u = x (a + b x^2).
 template <typename V>
 struct Gelu {
-  static constexpr float kA = 1.5957691216057308F;  // 2 sqrt(2 / pi)
+  static constexpr float kA = 1.5957691216057308F;   // 2 sqrt(2 / pi)
   static constexpr float kB = 0.07135481282740186F;  // 0.044715 a
 
   /// Bounded far out, where the sigmoid is 0 or 1, lest infinity meet a zero.

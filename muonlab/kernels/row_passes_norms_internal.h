@@ -123,8 +123,8 @@ void prepare_heads_backward(std::size_t rows, const HeadPass& pass,
       if (pass.norm) {
         scale = V::set(inverse[r * pass.heads + h]);
         // A rotation keeps the product, so it need not be undone first.
-        const V sum = sums<V>(
-            n, [=](auto at) { return at.load(low) * at.load(left); });
+        const V sum =
+            sums<V>(n, [=](auto at) { return at.load(low) * at.load(left); });
         mean = V::set(V::sum(sum) / static_cast<float>(n));
       }
       if (!pass.cosine) {

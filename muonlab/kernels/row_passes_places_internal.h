@@ -14,8 +14,8 @@
 namespace muonlab::kernels {
 namespace {
 
-// The level files have so many functions that the compiler would cease to inline
-// what stands in the inner loops.
+// The level files have so many functions that the compiler would cease to
+// inline what stands in the inner loops.
 #define MUONLAB_INLINE [[gnu::always_inline]] inline
 
 constexpr std::size_t kLanes = 16;

@@ -50,15 +50,15 @@ struct RowPassesTable {
   using Convert = void(std::size_t rows, std::size_t columns, ConstRawRows from,
                        RawRows to) noexcept;
 
-  RmsNorm* rms_norm[2];                          ///< of y
-  RmsNormAgain* rms_norm_again[2];               ///< of y
-  RmsNormBackward* rms_norm_backward[2][2];      ///< of dy and the copy
-  PrepareHeads* prepare_heads[2];                ///< of x
+  RmsNorm* rms_norm[2];                                ///< of y
+  RmsNormAgain* rms_norm_again[2];                     ///< of y
+  RmsNormBackward* rms_norm_backward[2][2];            ///< of dy and the copy
+  PrepareHeads* prepare_heads[2];                      ///< of x
   PrepareHeadsBackward* prepare_heads_backward[2][2];  ///< of y and d
-  Activate* activate[2][2];                      ///< of x and y
-  ActivateBackward* activate_backward[2][2];     ///< of x and d
-  CrossEntropy* cross_entropy[2][2];             ///< of x and d
-  Convert* convert[2][2];                        ///< of from and to
+  Activate* activate[2][2];                            ///< of x and y
+  ActivateBackward* activate_backward[2][2];           ///< of x and d
+  CrossEntropy* cross_entropy[2][2];                   ///< of x and d
+  Convert* convert[2][2];                              ///< of from and to
   void (*round_stochastically)(std::size_t n, const float* from,
                                std::uint16_t* to, std::uint64_t key,
                                std::uint64_t counter) noexcept;

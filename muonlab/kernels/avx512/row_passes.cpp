@@ -32,8 +32,7 @@ struct Sixteen {
 
   static Sixteen load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static Sixteen load(const Half* p) {
-    return widened_of(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return widened_of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
   static Sixteen load_first(const float* p, std::size_t count, float rest) {
     return {_mm512_mask_loadu_ps(_mm512_set1_ps(rest), mask_of(count), p)};
@@ -63,15 +62,11 @@ struct Sixteen {
     const __m128 two = four + _mm_movehl_ps(four, four);
     return _mm_cvtss_f32(two + _mm_movehdup_ps(two));
   }
-  static Sixteen min(Sixteen a, Sixteen b) {
-    return {_mm512_min_ps(a.v, b.v)};
-  }
-  static Sixteen max(Sixteen a, Sixteen b) {
-    return {_mm512_max_ps(a.v, b.v)};
-  }
+  static Sixteen min(Sixteen a, Sixteen b) { return {_mm512_min_ps(a.v, b.v)}; }
+  static Sixteen max(Sixteen a, Sixteen b) { return {_mm512_max_ps(a.v, b.v)}; }
   static Sixteen exponent(Sixteen x) {
-    return {_mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_castps_si512(x.v), 23))};
+    return {
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x.v), 23))};
   }
 
   friend Sixteen operator+(Sixteen a, Sixteen b) { return {a.v + b.v}; }
