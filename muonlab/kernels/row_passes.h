@@ -3,13 +3,17 @@
 // Arithmetic is float32; an operand of type Rows or ConstRows may be of either
 // element and is widened when read and rounded when written.
 //
-// All levels give the same bits except where an exponential is taken (silu,
-// gelu, softmax): there they agree within the bound that is stated.
+// All levels give the same bits (a NaN's payload aside), exponentials included:
+// one sequence of operations, none fused. A row's sum has 64 lanes, value i in
+// lane i mod 64, which are added as a tree. Results do not depend on the stride
+// or the alignment, and what lies beyond the columns is neither used nor
+// changed. Operands may be the same memory or apart, never overlap in part.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "muonlab/kernels/row_pass_kinds.h"
 #include "muonlab/kernels/rows.h"
 #include "muonlab/kernels/simd_level.h"
 
@@ -39,21 +43,6 @@ void rms_norm_backward(std::size_t rows, std::size_t features,
 
 // --- Rotary positions and the norm of queries and keys ----------------------
 
-/// What happens to the `heads` heads of `features` numbers each in a row.
-struct HeadPass {
-  std::size_t heads = 0;
-  std::size_t features = 0;
-  /// Position of row r is (first_position + r) mod context.
-  std::size_t first_position = 0;
-  std::size_t context = 0;
-  /// (context, features / 2) each, or null: no rotation. Half-split: feature j
-  /// pairs with j + features / 2; y1 = x1 c - x2 s, y2 = x2 c + x1 s.
-  const float* cosine = nullptr;
-  const float* sine = nullptr;
-  /// First each head is divided by its root mean square (no gain): QK-norm.
-  bool norm = false;
-  float eps = 0;
-};
 /// In place. `inverse` (rows, heads) is written under `norm`, else may be null.
 void prepare_heads(std::size_t rows, const HeadPass& pass, const Rows& x,
                    float* inverse, SimdLevel level = active_simd_level());
@@ -65,15 +54,6 @@ void prepare_heads_backward(std::size_t rows, const HeadPass& pass,
 
 // --- Feed-forward activations ------------------------------------------------
 
-/// What stands between the two products. Gated: x (rows, 2 hidden) is [gate,
-/// up] and the result f(gate) * up; else x is (rows, hidden) and it is f(x).
-enum class Activation {
-  kSilu,    ///< x / (1 + exp(-x))
-  kGelu,    ///< 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-  kRelu2,   ///< max(x, 0)^2
-  kSwiGlu,  ///< gated silu; Shazeer, arXiv 2002.05202
-  kGeGlu,   ///< gated gelu
-};
 [[nodiscard]] bool is_gated(Activation activation) noexcept;
 void activate(Activation activation, std::size_t rows, std::size_t hidden,
               const ConstRows& x, const Rows& y,
