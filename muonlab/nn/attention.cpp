@@ -13,7 +13,9 @@ Attention::Attention(const ModelConfig& config, std::int64_t layer)
     : torch::nn::Module("Attention"),
       width_(config.width),
       heads_(config.heads),
-      scale_(1 / std::sqrt(static_cast<double>(config.width / config.heads))) {
+      scale_(1 / std::sqrt(static_cast<double>(config.width / config.heads))),
+      qk_norm_(config.qk_norm),
+      norm_eps_(config.norm_eps) {
   if (config.scale_attention_by_layer) scale_ /= static_cast<double>(layer + 1);
   qkv_ = register_parameter("qkv", torch::zeros({3 * width_, width_}));
   output_ = register_parameter("output", torch::zeros({width_, width_}));
@@ -43,9 +45,13 @@ void Attention::see_logits(const at::Tensor& q, const at::Tensor& k) const {
         at::matmul(q[b].transpose(0, 1), k[b].permute({1, 2, 0}))
             .mul_(scale_)
             .masked_fill_(hidden, -std::numeric_limits<double>::infinity());
-    const at::Tensor here = logits.amax({1, 2});
-    largest_ = largest_.defined() ? at::maximum(largest_, here) : here;
+    largest_ = largest_.defined() ? at::maximum(largest_, logits.amax({1, 2}))
+                                  : logits.amax({1, 2});
   }
+}
+
+void Attention::saw_logits(const at::Tensor& largest) {
+  largest_ = largest_.defined() ? at::maximum(largest_, largest) : largest;
 }
 
 at::Tensor Attention::forward(const at::Tensor& x,
@@ -60,6 +66,12 @@ at::Tensor Attention::forward(const at::Tensor& x,
   };
   at::Tensor q = part(0);
   at::Tensor k = part(1);
+  if (qk_norm_) {
+    const at::Tensor one =
+        at::ones({width_ / heads_}, q.options().requires_grad(false));
+    q = nn::rms_norm(q, one, norm_eps_);
+    k = nn::rms_norm(k, one, norm_eps_);
+  }
   if (table.cosine.defined()) {
     q = nn::rotate(q, table);
     k = nn::rotate(k, table);

@@ -31,11 +31,20 @@ class Attention : public torch::nn::Module, public DeclaresRoles {
   /// weights' dtype. Throws Error(kInvalidArgument) when there was none.
   [[nodiscard]] at::Tensor largest_logits() const;
   void forget_logits() { largest_ = at::Tensor(); }
+  [[nodiscard]] bool watches_logits() const { return watched_; }
+  /// What another pass than forward() saw; the larger counts.
+  void saw_logits(const at::Tensor& largest);
+
+  [[nodiscard]] const at::Tensor& qkv() const { return qkv_; }
+  [[nodiscard]] const at::Tensor& output() const { return output_; }
+  [[nodiscard]] double scale() const { return scale_; }  ///< of the logits
 
  private:
   std::int64_t width_;
   std::int64_t heads_;
   double scale_;  // of the logits
+  bool qk_norm_;
+  double norm_eps_;
   at::Tensor qkv_;
   at::Tensor output_;
   bool watched_ = false;

@@ -8,7 +8,8 @@ namespace muonlab::nn {
 
 FeedForward::FeedForward(const ModelConfig& config)
     : torch::nn::Module("FeedForward"),
-      gated_(config.activation == "swiglu"),
+      activation_(config.activation),
+      gated_(is_gated(config.activation)),
       hidden_(config.hidden) {
   up_ = register_parameter(
       gated_ ? "gate_up" : "up",
@@ -24,7 +25,14 @@ std::vector<ParameterDeclaration> FeedForward::declared_roles() const {
 
 at::Tensor FeedForward::forward(const at::Tensor& x) const {
   const at::Tensor inner = nn::linear(x, up_);
-  return nn::linear(gated_ ? nn::swiglu(inner) : at::silu(inner), down_);
+  if (activation_ == "swiglu") return nn::linear(nn::swiglu(inner), down_);
+  if (activation_ == "silu") return nn::linear(at::silu(inner), down_);
+  if (activation_ == "relu2") {
+    return nn::linear(at::relu(inner).square(), down_);
+  }
+  if (activation_ == "gelu") return nn::linear(at::gelu(inner, "tanh"), down_);
+  const at::Tensor gate = at::gelu(inner.narrow(-1, 0, hidden_), "tanh");
+  return nn::linear(gate * inner.narrow(-1, hidden_, hidden_), down_);
 }
 
 }  // namespace muonlab::nn

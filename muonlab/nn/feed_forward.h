@@ -3,6 +3,7 @@
 
 #include <torch/nn/module.h>
 
+#include <string>
 #include <vector>
 
 #include "muonlab/linalg/roles.h"
@@ -10,9 +11,11 @@
 
 namespace muonlab::nn {
 
-/// swiglu: down(silu(gate x) * up x), parameters gate_up (2 hidden, width) with
-/// rows [gate; up] declared as two blocks, and down (width, hidden).
-/// silu: down(silu(up x)), parameters up (hidden, width) and down.
+/// swiglu, geglu: down(f(gate x) * up x), parameters gate_up (2 hidden, width)
+/// with rows [gate; up] declared as two blocks, and down (width, hidden); f is
+/// silu or gelu (its tanh form).
+/// silu, gelu, relu2: down(f(up x)), parameters up (hidden, width) and down;
+/// relu2 is max(x, 0)^2 (So et al., arXiv 2109.08668).
 class FeedForward : public torch::nn::Module, public DeclaresRoles {
  public:
   explicit FeedForward(const ModelConfig& config);
@@ -21,7 +24,11 @@ class FeedForward : public torch::nn::Module, public DeclaresRoles {
   [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
       const override;
 
+  [[nodiscard]] const at::Tensor& up() const { return up_; }
+  [[nodiscard]] const at::Tensor& down() const { return down_; }
+
  private:
+  std::string activation_;
   bool gated_;
   std::int64_t hidden_;
   at::Tensor up_;

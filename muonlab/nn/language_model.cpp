@@ -23,6 +23,16 @@ Block::Block(const ModelConfig& config, std::int64_t layer)
       register_module("feed_forward", std::make_shared<FeedForward>(config));
 }
 
+BlockTensors Block::tensors() const {
+  return {.attention_norm = attention_norm_->weight(),
+          .feed_forward_norm = feed_forward_norm_->weight(),
+          .qkv = attention_->qkv(),
+          .output = attention_->output(),
+          .up = feed_forward_->up(),
+          .down = feed_forward_->down(),
+          .scale = attention_->scale()};
+}
+
 at::Tensor Block::forward(const at::Tensor& x, const RotaryTable& table) const {
   const at::Tensor y =
       x + attention_->forward(attention_norm_->forward(x), table);
@@ -80,6 +90,24 @@ void LanguageModel::to_double() {
     table_ = rotary_table(config_.context, config_.width / config_.heads,
                           config_.rope_theta, torch::kDouble);
   }
+}
+
+bool LanguageModel::watches_logits() const {
+  return blocks_.front()->attention().watches_logits();
+}
+
+void LanguageModel::saw_logits(std::int64_t layer, const at::Tensor& largest) {
+  blocks_.at(static_cast<std::size_t>(layer))->attention().saw_logits(largest);
+}
+
+ModelTensors LanguageModel::weights() const {
+  ModelTensors tensors{.embedding = embedding_,
+                       .norm = norm_->weight(),
+                       .head = head_,
+                       .rotary = table_,
+                       .blocks = {}};
+  for (const auto& block : blocks_) tensors.blocks.push_back(block->tensors());
+  return tensors;
 }
 
 at::Tensor LanguageModel::forward(const at::Tensor& tokens) const {

@@ -14,6 +14,26 @@
 
 namespace muonlab::nn {
 
+/// The tensors of a block, for passes that do not go through forward().
+struct BlockTensors {
+  at::Tensor attention_norm;  ///< (width), as the next
+  at::Tensor feed_forward_norm;
+  at::Tensor qkv;     ///< (3 width, width)
+  at::Tensor output;  ///< (width, width)
+  at::Tensor up;      ///< (hidden or 2 hidden, width)
+  at::Tensor down;    ///< (width, hidden)
+  double scale = 0;   ///< of the attention's logits
+};
+
+/// And of a model. They are the parameters themselves.
+struct ModelTensors {
+  at::Tensor embedding;  ///< (vocabulary, width)
+  at::Tensor norm;       ///< (width)
+  at::Tensor head;       ///< (vocabulary, width); undefined when tied
+  RotaryTable rotary;    ///< undefined without positions
+  std::vector<BlockTensors> blocks;
+};
+
 /// One pre-norm block: x + attention(norm x), then x + feed_forward(norm x).
 class Block : public torch::nn::Module {
  public:
@@ -21,6 +41,7 @@ class Block : public torch::nn::Module {
   [[nodiscard]] at::Tensor forward(const at::Tensor& x,
                                    const RotaryTable& table) const;
   [[nodiscard]] Attention& attention() { return *attention_; }
+  [[nodiscard]] BlockTensors tensors() const;
 
  private:
   std::shared_ptr<RmsNorm> attention_norm_;  // shared with the module registry
@@ -50,6 +71,11 @@ class LanguageModel : public torch::nn::Module, public DeclaresRoles {
   void watch_logits(bool on);
   void forget_logits();
   [[nodiscard]] at::Tensor largest_logits(std::int64_t layer) const;
+  [[nodiscard]] bool watches_logits() const;
+  /// What another pass than forward() saw, (heads).
+  void saw_logits(std::int64_t layer, const at::Tensor& largest);
+
+  [[nodiscard]] ModelTensors weights() const;
 
   /// The rotary tables follow the parameters' dtype: float64 for tests.
   void to_double();

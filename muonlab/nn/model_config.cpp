@@ -37,6 +37,10 @@ void check_choice(const std::string& value, const char* field,
 
 }  // namespace
 
+bool is_gated(const std::string& activation) {
+  return activation == "swiglu" || activation == "geglu";
+}
+
 void validate(const ModelConfig& c) {
   check_positive(c.vocabulary, "vocabulary");
   check_positive(c.context, "context");
@@ -46,7 +50,8 @@ void validate(const ModelConfig& c) {
   check_positive(c.hidden, "hidden");
   MUONLAB_CHECK(c.width % c.heads == 0, "model.heads: got ", c.heads,
                 ", expected a divisor of width ", c.width);
-  check_choice(c.activation, "activation", {"swiglu", "silu"});
+  check_choice(c.activation, "activation",
+               {"swiglu", "geglu", "silu", "gelu", "relu2"});
   check_choice(c.positions, "positions", {"rotary", "none"});
   MUONLAB_CHECK(c.positions != "rotary" || c.width / c.heads % 2 == 0,
                 "model.heads: got ", c.heads, ", so a head has ",
@@ -62,7 +67,7 @@ void validate(const ModelConfig& c) {
 }
 
 ModelSize model_size(const ModelConfig& c) {
-  const std::int64_t up = c.activation == "swiglu" ? 2 : 1;
+  const std::int64_t up = is_gated(c.activation) ? 2 : 1;
   const std::int64_t hidden =
       c.layers * (4 * c.width * c.width + (up + 1) * c.width * c.hidden);
   const std::int64_t gains = (2 * c.layers + 1) * c.width;

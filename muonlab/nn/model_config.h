@@ -11,13 +11,17 @@ struct ModelConfig {
   std::int64_t context = 128;   ///< longest sequence, tokens
   std::int64_t width = 128;     ///< d, features of the residual stream
   std::int64_t layers = 4;
-  std::int64_t heads = 4;             ///< width must be a multiple
-  std::int64_t hidden = 352;          ///< features inside the feed-forward
-  std::string activation = "swiglu";  ///< "swiglu" or "silu"
-  std::string positions = "rotary";   ///< "rotary" (half-split) or "none"
-  double rope_theta = 10000;          ///< base of the rotary frequencies
-  bool tied_head = false;             ///< the head is the embedding matrix
-  double norm_eps = 1e-5;             ///< inside the square root of RMSNorm
+  std::int64_t heads = 4;     ///< width must be a multiple
+  std::int64_t hidden = 352;  ///< features inside the feed-forward
+  /// "swiglu", "geglu" (gated), "silu", "gelu", "relu2".
+  std::string activation = "swiglu";
+  std::string positions = "rotary";  ///< "rotary" (half-split) or "none"
+  double rope_theta = 10000;         ///< base of the rotary frequencies
+  /// Each head's queries and keys are divided by their root mean square, before
+  /// rotary; without a gain. Henry et al., arXiv 2010.04245, as in OLMo 2.
+  bool qk_norm = false;
+  bool tied_head = false;  ///< the head is the embedding matrix
+  double norm_eps = 1e-5;  ///< inside the square root of RMSNorm
   /// Logits of layer l (from 0) are divided by l + 1. Off: a published GPT-2
   /// code has it, and its author blames it for Muon's poor start.
   bool scale_attention_by_layer = false;
@@ -28,6 +32,9 @@ struct ModelConfig {
   double init_embedding_std = 0.02;
   double init_head_std = 0.02;  ///< without effect under a tied head
 };
+
+/// The feed-forward multiplies by a gate: twice the rows before the activation.
+[[nodiscard]] bool is_gated(const std::string& activation);
 
 /// Throws Error(kInvalidArgument) naming the field, its value and its range.
 void validate(const ModelConfig& config);

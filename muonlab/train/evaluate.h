@@ -2,13 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "muonlab/data/dataset.h"
 
-namespace muonlab::nn {
-class LanguageModel;
+namespace at {
+class Tensor;
 }
+namespace muonlab::nn {
+class FusedPass;
+class LanguageModel;
+}  // namespace muonlab::nn
 
 namespace muonlab::train {
 
@@ -22,11 +28,20 @@ struct HeldOutLoss {
   std::string split;  ///< "selection", "reporting" or "train"
 };
 
+/// Cross-entropy of each token of (windows, context) inputs and targets.
+using TokenLosses = std::function<std::vector<double>(
+    const at::Tensor& inputs, const at::Tensor& targets)>;
+/// By LibTorch's operators, or by the kernels. The model or pass must outlive
+/// them.
+[[nodiscard]] TokenLosses token_losses(const nn::LanguageModel& model);
+[[nodiscard]] TokenLosses token_losses(nn::FusedPass& pass);
+
 /// Mean cross-entropy over the first `windows` windows of the model's context
 /// in a held-out half: they do not overlap, and separators are predicted like
 /// any token. Sums in float64, in a fixed order. Throws
 /// Error(kInvalidArgument) when the half has fewer windows.
-[[nodiscard]] HeldOutLoss evaluate(const nn::LanguageModel& model,
+[[nodiscard]] HeldOutLoss evaluate(const TokenLosses& losses,
+                                   std::int64_t context,
                                    const data::Dataset& dataset,
                                    data::Split split, std::int64_t windows);
 

@@ -1,6 +1,8 @@
 #include "muonlab/train/finished_run.h"
 
 #include "muonlab/core/error.h"
+#include "muonlab/linalg/packed_polar.h"
+#include "muonlab/nn/fused_pass.h"
 #include "muonlab/nn/language_model.h"
 #include "muonlab/train/load_run.h"
 #include "muonlab/train/open_dataset.h"
@@ -42,7 +44,14 @@ HeldOutLoss evaluate_run(const std::filesystem::path& folder,
   check_same_data(folder, dataset);
   nn::LanguageModel model(config.model);
   load_final_weights(model, folder);
-  return evaluate(model, dataset, which, config.eval_windows);
+  const std::int64_t context = config.model.context;
+  if (config.layers == "plain") {
+    return evaluate(token_losses(model), context, dataset, which,
+                    config.eval_windows);
+  }
+  nn::FusedPass pass(model, fused_options(config), linalg::kernel_pool());
+  return evaluate(token_losses(pass), context, dataset, which,
+                  config.eval_windows);
 }
 
 std::string sample_run(const std::filesystem::path& folder,

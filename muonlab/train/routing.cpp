@@ -12,7 +12,7 @@ void add_blocks(const nn::ModelConfig& model, const std::string& blocks,
   if (blocks == "whole") {
     options.overrides.push_back(
         {"*.qkv", Role::kMatrix, std::vector<RowBlock>{}});
-    if (model.activation == "swiglu") {
+    if (nn::is_gated(model.activation)) {
       options.overrides.push_back(
           {"*.gate_up", Role::kMatrix, std::vector<RowBlock>{}});
     }

@@ -8,6 +8,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/hash.h"
 #include "muonlab/core/text.h"
+#include "muonlab/kernels/simd_level.h"
 #include "muonlab/linalg/matmul.h"
 #include "muonlab/linalg/packed_polar.h"
 #include "muonlab/optim/presets.h"
@@ -17,7 +18,7 @@ namespace muonlab::train {
 namespace {
 
 // Raised by hand when a change alters the numbers of a run.
-constexpr int kNumericsVersion = 3;
+constexpr int kNumericsVersion = 4;
 
 void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.vocabulary", &m.vocabulary,
@@ -27,9 +28,12 @@ void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.layers", &m.layers, "blocks");
   f.add("model.heads", &m.heads, "attention heads; must divide the width");
   f.add("model.hidden", &m.hidden, "features inside the feed-forward");
-  f.add("model.activation", &m.activation, "swiglu or silu");
+  f.add("model.activation", &m.activation,
+        "swiglu, geglu, silu, gelu or relu2");
   f.add("model.positions", &m.positions, "rotary (half-split) or none");
   f.add("model.rope_theta", &m.rope_theta, "base of the rotary frequencies");
+  f.add("model.qk_norm", &m.qk_norm,
+        "divide each head's queries and keys by their root mean square");
   f.add("model.tied_head", &m.tied_head, "the head is the embedding matrix");
   f.add("model.norm_eps", &m.norm_eps, "inside RMSNorm's square root");
   f.add("model.scale_attention_by_layer", &m.scale_attention_by_layer,
@@ -114,6 +118,14 @@ Fields fields_of(RunConfig& c) {
   f.add("train.clip", &c.clip,
         "largest gradient norm, before momentum; 0: no clipping");
   f.add("train.seed", &c.seed, "of initial weights and data order");
+  f.add("train.layers", &c.layers,
+        "fused (our CPU kernels) or plain (LibTorch's operators)");
+  f.add("train.precision", &c.precision,
+        "float32, or bfloat16: operands of products, with float32 weights and "
+        "sums; fused layers only");
+  f.add("train.checkpointing", &c.checkpointing,
+        "compute a block's inner values again on the way back: less memory, "
+        "more work; fused layers only");
   f.add("train.threads", &c.threads, "of LibTorch; 0: its own choice");
   f.add("train.log_every", &c.log_every, "steps between progress lines");
   f.add("eval.split", &c.eval_split, "held-out half: selection or reporting");
@@ -180,6 +192,17 @@ void resolve(RunConfig& c) {
                   ", expected at least 0 and less than 1");
     check_share(*c.momentum_warmup, "schedule.momentum_warmup");
   }
+  MUONLAB_CHECK(c.layers == "fused" || c.layers == "plain",
+                "train.layers: got '", c.layers, "', expected fused or plain");
+  const nn::FusedOptions fused = fused_options(c);
+  if (c.layers == "plain") {
+    MUONLAB_CHECK(fused.precision == nn::Precision::kFloat32,
+                  "train.precision: got ", c.precision,
+                  " with train.layers = plain, expected float32 there");
+    MUONLAB_CHECK(!c.checkpointing,
+                  "train.checkpointing: got true with train.layers = plain, "
+                  "expected false there");
+  }
   check_at_least(c.diagnostics_every, 0, "diagnostics.every");
   check_at_least(c.spectra_every, 0, "diagnostics.spectra_every");
   MUONLAB_CHECK(c.optim.blocks == "parts" || c.optim.blocks == "heads" ||
@@ -241,18 +264,32 @@ optim::Schedule schedule_of(const RunConfig& c) {
   return schedule;
 }
 
+nn::FusedOptions fused_options(const RunConfig& c) {
+  try {
+    return {.precision = nn::precision_from_name(c.precision),
+            .checkpointing = c.checkpointing};
+  } catch (const Error& error) {
+    throw Error(error.kind(), concat("train.", error.what()));
+  }
+}
+
 std::string run_identity(RunConfig config, const std::string& dataset_hash) {
   config.data_path.clear();  // the dataset is known by its content
   config.log_every = 1;
   config.diagnostics_every = 0;  // what is watched changes no number
   config.spectra_every = 0;
   config.spectra = "*";
+  const std::string_view layers =
+      config.layers == "fused"
+          ? kernels::simd_level_name(kernels::active_simd_level())
+          : std::string_view("aten");
   const formats::Json identity = {{"config", fields_of(config).to_json()},
                                   {"dataset", dataset_hash},
                                   {"numerics", kNumericsVersion},
                                   {"libtorch", TORCH_VERSION},
                                   {"f32_products", linalg::matmul_backend()},
-                                  {"polar", linalg::polar_backend()}};
+                                  {"polar", linalg::polar_backend()},
+                                  {"layers", layers}};
   return core::sha256_hex(identity.dump());
 }
 

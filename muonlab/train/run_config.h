@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "muonlab/nn/fused_options.h"
 #include "muonlab/nn/model_config.h"
 #include "muonlab/optim/schedule.h"
 #include "muonlab/train/fields.h"
@@ -63,6 +64,10 @@ struct RunConfig {
   std::int64_t accumulation = 1;          ///< micro-batches per optimizer step
   double clip = 1;  ///< largest gradient norm; 0: no clipping
   std::int64_t seed = 0;
+  /// "fused" (our CPU kernels) or "plain" (LibTorch's operators and autograd).
+  std::string layers = "fused";
+  std::string precision = "float32";  ///< see nn::Precision; fused layers only
+  bool checkpointing = false;   ///< see nn::FusedOptions; fused layers only
   std::int64_t threads = 0;     ///< of LibTorch; 0: as it finds the machine
   std::int64_t log_every = 10;  ///< steps between progress lines
   std::string eval_split = "reporting";  ///< "selection" or "reporting"
@@ -91,6 +96,8 @@ void resolve(RunConfig& config);
 [[nodiscard]] optim::GroupOptions hidden_options(const OptimConfig& config);
 [[nodiscard]] optim::GroupOptions auxiliary_options(const OptimConfig& config);
 [[nodiscard]] optim::Schedule schedule_of(const RunConfig& config);
+/// What train.layers = fused computes with.
+[[nodiscard]] nn::FusedOptions fused_options(const RunConfig& config);
 
 /// SHA-256 of everything that decides the numbers of a run: the resolved
 /// configuration (thread count included), the dataset's hash, the versions of

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <memory>
 #include <sstream>
 
 #include "muonlab/core/error.h"
@@ -16,6 +17,7 @@
 #include "muonlab/linalg/polar_chooser.h"
 #include "muonlab/linalg/tensor_file.h"
 #include "muonlab/linalg/tensor_view.h"
+#include "muonlab/nn/fused_pass.h"
 #include "muonlab/nn/initialise.h"
 #include "muonlab/optim/diagnostics.h"
 #include "muonlab/optim/polar_work.h"
@@ -57,7 +59,11 @@ class Run {
         folder_(folder),
         model_(config.model),
         optimizer_(plan()),
-        loop_(config, dataset, model_, optimizer_),
+        pass_(config.layers == "fused"
+                  ? std::make_unique<nn::FusedPass>(
+                        model_, fused_options(config), linalg::kernel_pool())
+                  : nullptr),
+        loop_(config, dataset, model_, optimizer_, pass_.get()),
         diagnostics_({.every = config.diagnostics_every,
                       .spectra_every = config.spectra_every,
                       .spectra = config.spectra}),
@@ -281,8 +287,9 @@ class Run {
 
   HeldOutLoss evaluate_now(std::int64_t step) {
     const HeldOutLoss loss =
-        evaluate(model_, dataset_, split_from_name(config_.eval_split),
-                 config_.eval_windows);
+        evaluate(pass_ ? token_losses(*pass_) : token_losses(model_),
+                 config_.model.context, dataset_,
+                 split_from_name(config_.eval_split), config_.eval_windows);
     summary_.eval_seconds += loss.seconds;
     folder_.metric({{"t", "eval"},
                     {"step", step},
@@ -389,6 +396,7 @@ class Run {
   RunFolder& folder_;
   nn::LanguageModel model_;
   optim::Optimizer optimizer_;
+  std::unique_ptr<nn::FusedPass> pass_;
   TrainingLoop loop_;
   optim::Diagnostics diagnostics_;
   Progress progress_;

@@ -26,11 +26,12 @@ double seconds_since(Clock::time_point begin) {
 TrainingLoop::TrainingLoop(const RunConfig& config,
                            const data::Dataset& dataset,
                            nn::LanguageModel& model,
-                           optim::Optimizer& optimizer)
+                           optim::Optimizer& optimizer, nn::FusedPass* pass)
     : config_(config),
       tokens_(dataset.tokens(data::Split::kTrain)),
       model_(model),
       optimizer_(optimizer),
+      pass_(pass),
       sampler_({.n_tokens = static_cast<std::int64_t>(tokens_.size()),
                 .context = config.model.context,
                 .batch = config.batch,
@@ -43,11 +44,42 @@ std::vector<std::int64_t> TrainingLoop::starts(std::int64_t step) const {
   return sampler_.starts(step);
 }
 
+double TrainingLoop::gradients(const Batch& batch, bool accumulate,
+                               StepOutcome& outcome) {
+  if (pass_ == nullptr) return plain_gradients(batch, outcome);
+  const auto begin = Clock::now();
+  // Micro-batches have equal token counts, so the mean of means is the mean.
+  const double loss = pass_->add_gradients(
+      batch.inputs, batch.targets,
+      1 / static_cast<double>(config_.accumulation), accumulate);
+  const double forward = pass_->forward_seconds();
+  outcome.forward_seconds += forward;
+  outcome.backward_seconds += seconds_since(begin) - forward;
+  return loss;
+}
+
+double TrainingLoop::plain_gradients(const Batch& batch, StepOutcome& outcome) {
+  const auto forward = Clock::now();
+  const at::Tensor loss = model_.loss(batch.inputs, batch.targets);
+  const double value = loss.item<double>();
+  outcome.forward_seconds += seconds_since(forward);
+  if (!std::isfinite(value)) return value;
+  const auto backward = Clock::now();
+  if (config_.accumulation == 1) {
+    loss.backward();
+  } else {
+    loss.div(config_.accumulation).backward();
+  }
+  outcome.backward_seconds += seconds_since(backward);
+  return value;
+}
+
 StepOutcome TrainingLoop::run(std::int64_t step) {
   const auto begin = Clock::now();
   StepOutcome outcome;
   outcome.lr_factor = schedule_.factor(step);
-  optimizer_.zero_grad();
+  // A fused pass replaces what its first micro-batch finds.
+  if (pass_ == nullptr) optimizer_.zero_grad();
   model_.forget_logits();
   const auto windows = sampler_.starts(step);
   const auto micro =
@@ -56,10 +88,7 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
     const auto part =
         std::span(windows).subspan(static_cast<std::size_t>(m) * micro, micro);
     const Batch batch = gather(tokens_, part, config_.model.context);
-    const auto forward = Clock::now();
-    const at::Tensor loss = model_.loss(batch.inputs, batch.targets);
-    const double value = loss.item<double>();
-    outcome.forward_seconds += seconds_since(forward);
+    const double value = gradients(batch, m > 0, outcome);
     if (!std::isfinite(value)) {
       outcome.loss = value;
       outcome.fault =
@@ -67,14 +96,6 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
       return outcome;
     }
     outcome.loss += value / static_cast<double>(config_.accumulation);
-    const auto backward = Clock::now();
-    // Micro-batches have equal token counts, so the mean of means is the mean.
-    if (config_.accumulation == 1) {
-      loss.backward();
-    } else {
-      loss.div(config_.accumulation).backward();
-    }
-    outcome.backward_seconds += seconds_since(backward);
   }
 
   const auto update = Clock::now();

@@ -8,8 +8,10 @@
 
 #include "muonlab/data/dataset.h"
 #include "muonlab/data/sampler.h"
+#include "muonlab/nn/fused_pass.h"
 #include "muonlab/nn/language_model.h"
 #include "muonlab/optim/optimizer.h"
+#include "muonlab/train/batch.h"
 #include "muonlab/train/run_config.h"
 
 namespace muonlab::train {
@@ -28,12 +30,14 @@ struct StepOutcome {
                       ///< not made
 };
 
-/// Runs single optimizer steps in the order that the seed gives. All
-/// references must outlive it.
+/// Runs single optimizer steps, with `pass` for losses and gradients, or
+/// without one by LibTorch's operators; steps in the order that the seed gives.
+/// All references must outlive it.
 class TrainingLoop {
  public:
   TrainingLoop(const RunConfig& config, const data::Dataset& dataset,
-               nn::LanguageModel& model, optim::Optimizer& optimizer);
+               nn::LanguageModel& model, optim::Optimizer& optimizer,
+               nn::FusedPass* pass);
 
   /// Step number `step`, from 0. Clips the gradient before momentum sees it.
   [[nodiscard]] StepOutcome run(std::int64_t step);
@@ -42,10 +46,15 @@ class TrainingLoop {
   [[nodiscard]] std::vector<std::int64_t> starts(std::int64_t step) const;
 
  private:
+  /// Adds a micro-batch's gradients; returns its loss.
+  double gradients(const Batch& batch, bool accumulate, StepOutcome& outcome);
+  double plain_gradients(const Batch& batch, StepOutcome& outcome);
+
   const RunConfig& config_;
   const std::vector<std::int32_t>& tokens_;
   nn::LanguageModel& model_;
   optim::Optimizer& optimizer_;
+  nn::FusedPass* pass_;
   data::Sampler sampler_;
   optim::Schedule schedule_;
 };
