@@ -134,9 +134,10 @@ class FusedPass::Impl {
     s.backward = backward;
     s.checkpointing = options_.checkpointing;
     const std::size_t per_row = s.vocabulary * kernels::bytes_of(s.element);
-    const std::size_t fit = kHeadBytes / per_row / 16 * 16;
-    s.head_rows =
-        std::min(s.rows, std::max(kFewestHeadRows * pool_.size(), fit));
+    const std::size_t fit = std::max(kFewestHeadRows * pool_.size(),
+                                     kHeadBytes / per_row / 16 * 16);
+    s.head_rows = std::min(
+        s.rows, options_.head_rows > 0 ? size_of(options_.head_rows) : fit);
     if (s == sizes_ && memory_.out != nullptr) return;
     sizes_ = s;
     memory_ = lay_out(sizes_, pool_.size(), model_.config().qk_norm, space_);

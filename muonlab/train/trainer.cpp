@@ -29,6 +29,7 @@
 #include "muonlab/train/progress.h"
 #include "muonlab/train/routing.h"
 #include "muonlab/train/run_folder.h"
+#include "muonlab/train/step_profile.h"
 #include "muonlab/train/training_loop.h"
 
 namespace muonlab::train {
@@ -78,6 +79,10 @@ class Run {
     summary_.dataset = dataset.hash();
     describe();
     dump_ = request.dump;
+    profiles_ = request.profile;
+    MUONLAB_CHECK(!profiles_ || pass_ != nullptr,
+                  "--profile: got train.layers = plain, whose parts have no "
+                  "times; expected fused");
     if (dump_) dump();
   }
 
@@ -157,7 +162,10 @@ class Run {
   // False when the run cannot go on.
   bool train_step(std::int64_t step) {
     diagnostics_.begin(step + 1);
+    // Evaluations have no part in it.
+    if (profiles_) pass_->set_profiling(counts(step));
     const StepOutcome outcome = loop_.run(step);
+    if (profiles_) pass_->set_profiling(false);
     if (step == 0) summary_.initial_loss = outcome.loss;
     if (!outcome.fault.empty()) {
       summary_.status = "diverged";
@@ -343,7 +351,36 @@ class Run {
     // Last, since its presence says that the run is whole.
     write_summary(folder_.summary_path(), summary_);
     report_polar_speed();
+    report_profile();
     progress_.finished(summary_);
+  }
+
+  [[nodiscard]] bool counts(std::int64_t step) const {
+    const auto warm = static_cast<std::int64_t>(kWarmSteps);
+    return step >= warm || config_.steps <= 2 * warm;
+  }
+
+  void report_profile() {
+    if (!profiles_ || outcomes_.empty()) return;
+    StepProfile profile{
+        .pass = pass_->profile(),
+        .precision = fused_options(config_).precision,
+        .model_flops =
+            nn::flops_per_token(config_.model) *
+            static_cast<double>(config_.batch * config_.model.context),
+        .peak = kernels::measure_peak(linalg::kernel_pool(),
+                                      kernels::active_simd_level()),
+        .threads = linalg::kernel_pool().size()};
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+      if (!counts(static_cast<std::int64_t>(i))) continue;
+      ++profile.steps;
+      profile.total_seconds += outcomes_[i].total_seconds;
+      profile.optimizer_seconds += outcomes_[i].optimizer_seconds;
+    }
+    if (profile.steps == 0) return;
+    folder_.metric(profile_json(profile));
+    std::istringstream lines(profile_table(profile));
+    for (std::string line; std::getline(lines, line);) progress_.note(line);
   }
 
   // The first outcome that counts.
@@ -404,6 +441,7 @@ class Run {
   std::vector<StepOutcome> outcomes_;
   std::int64_t clipped_ = 0;
   bool dump_ = false;
+  bool profiles_ = false;
 };
 
 }  // namespace

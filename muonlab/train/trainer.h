@@ -19,6 +19,9 @@ struct TrainRequest {
   /// (steps, batch)), so that other programs can repeat the run, and the
   /// optimizer's state after the last step (optimizer.safetensors).
   bool dump = false;
+  /// Also takes the times of a step's parts and prints them at the end. Throws
+  /// Error(kInvalidArgument) under train.layers = plain.
+  bool profile = false;
 };
 
 /// Trains, evaluates and writes the run folder. A folder that already holds a

@@ -26,6 +26,7 @@ struct Options {
   bool force = false;
   bool quiet = false;
   bool dump = false;
+  bool profile = false;
   bool json = false;
   std::int64_t child_of = 0;
 };
@@ -60,7 +61,8 @@ void run(const Options& options, Exit& exit) {
                                    .argv = exit.argv,
                                    .quiet = options.quiet,
                                    .force = options.force,
-                                   .dump = options.dump});
+                                   .dump = options.dump,
+                                   .profile = options.profile});
   const train::RunSummary& s = result.summary;
   if (s.status == "diverged") exit.code = 5;
   if (s.status == "interrupted") exit.code = 6;
@@ -104,6 +106,9 @@ void add_train_verb(CLI::App& app, Exit& exit) {
   verb->add_flag("--dump", options->dump,
                  "also write initial.safetensors and windows.safetensors, for "
                  "repeating the run elsewhere, and optimizer.safetensors");
+  verb->add_flag("--profile", options->profile,
+                 "at the end print where a step's time went, with rates as "
+                 "shares of the measured peak");
   verb->add_option("--child-of", options->child_of,
                    "process whose end stops this run (used by `study run`)");
   verb->footer([] { return key_help(); });
