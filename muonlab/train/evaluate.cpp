@@ -19,7 +19,7 @@ namespace muonlab::train {
 
 namespace {
 
-constexpr std::int64_t kTokensPerPass = 4096;  // fits the caches
+constexpr std::int64_t kTokensPerPass = 2048;  // fits the caches
 
 // Sum of the cross-entropy of each window, in nats.
 std::vector<double> window_sums(const TokenLosses& losses, std::int64_t context,

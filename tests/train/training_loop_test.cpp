@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "muonlab/core/files.h"
+#include "muonlab/linalg/packed_polar.h"
 #include "muonlab/linalg/tensor_file.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/nn/initialise.h"
@@ -33,15 +34,31 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEpsilon32 = std::numeric_limits<float>::epsilon();
 constexpr double kEpsilon64 = std::numeric_limits<double>::epsilon();
 
-// What a run holds, without its folder.
+RunConfig with_layers(RunConfig config, const std::string& layers) {
+  config.layers = layers;
+  return config;
+}
+
+// What a run holds, without its folder. In float64 the layers are plain.
 class Parts {
  public:
   explicit Parts(RunConfig c, bool in_double = false)
-      : config(std::move(c)),
+      : config(with_layers(c, in_double ? "plain" : c.layers)),
         dataset(open_dataset(config)),
         model(config.model),
         optimizer(plan(in_double)),
-        loop(config, dataset, model, optimizer) {}
+        pass(config.layers == "fused"
+                 ? std::make_unique<nn::FusedPass>(model, fused_options(config),
+                                                   linalg::kernel_pool())
+                 : nullptr),
+        loop(config, dataset, model, optimizer, pass.get()) {}
+
+  TokenLosses losses() const {
+    return pass ? token_losses(*pass) : token_losses(model);
+  }
+  HeldOutLoss evaluate_on(data::Split split, std::int64_t windows) const {
+    return evaluate(losses(), config.model.context, dataset, split, windows);
+  }
 
   std::map<std::string, at::Tensor> gradients() const {
     std::map<std::string, at::Tensor> found;
@@ -59,6 +76,7 @@ class Parts {
   data::Dataset dataset;
   nn::LanguageModel model;
   optim::Optimizer optimizer;
+  std::unique_ptr<nn::FusedPass> pass;
   TrainingLoop loop;
 
  private:
@@ -81,8 +99,7 @@ double norm_of(const std::map<std::string, at::Tensor>& tensors) {
 // Gradients of the same step with and without accumulation. An entry is a sum
 // over the step's tokens and, behind it, over the features of a few layers;
 // both orders of summation differ by at most about n * eps * (largest entry).
-void expect_same_gradients(bool in_double, double epsilon) {
-  RunConfig config = tiny_config();
+void expect_same_gradients(RunConfig config, bool in_double, double epsilon) {
   config.clip = 0;
   Parts whole(config, in_double);
   config.accumulation = 4;
@@ -104,8 +121,11 @@ void expect_same_gradients(bool in_double, double epsilon) {
 }
 
 TEST(TrainingLoop, FourMicroBatchesHaveTheGradientOfOneBatch) {
-  expect_same_gradients(true, kEpsilon64);
-  expect_same_gradients(false, kEpsilon32);
+  expect_same_gradients(tiny_config(), true, kEpsilon64);
+  for (const char* layers : {"plain", "fused"}) {
+    expect_same_gradients(with_layers(tiny_config(), layers), false,
+                          kEpsilon32);
+  }
 }
 
 // ClipsBeforeMomentum sees what it does to the step.
@@ -215,7 +235,8 @@ TEST(TrainingLoop, NamesALossThatIsNotFiniteAndUpdatesNothing) {
 }
 
 TEST(TrainingLoop, NamesTheParameterWhoseGradientIsNotFinite) {
-  Parts parts(tiny_config());
+  // Autograd's hooks see plain layers alone.
+  Parts parts(with_layers(tiny_config(), "plain"));
   std::string name;
   for (auto& item : parts.model.named_parameters()) {
     if (item.value().dim() != 2) continue;
@@ -261,7 +282,8 @@ TEST(TrainingLoop, ReportsTheLossBeforeTheUpdateAndTheSchedulesFactor) {
   const double expected =
       parts.model.loss(batch.inputs, batch.targets).item<double>();
   const StepOutcome outcome = parts.loop.run(0);
-  EXPECT_EQ(outcome.loss, expected);
+  // Two orders of summation over the 257 logits.
+  EXPECT_NEAR(outcome.loss, expected, 257 * kEpsilon32 * expected);
   EXPECT_EQ(outcome.lr_factor, 1.0 / 3);
 }
 
@@ -335,13 +357,13 @@ HeldOutLoss plain_evaluation(const Parts& parts, std::int64_t windows) {
   return result;
 }
 
-void expect_same_evaluation(bool in_double, double epsilon) {
-  Parts parts(tiny_config(), in_double);
+void expect_same_evaluation(const char* layers, bool in_double,
+                            double epsilon) {
+  Parts parts(with_layers(tiny_config(), layers), in_double);
   for (std::int64_t step = 0; step < 3; ++step) (void)parts.loop.run(step);
   // More windows than fit one pass of 2048 tokens.
   const std::int64_t windows = 150;
-  const HeldOutLoss found =
-      evaluate(parts.model, parts.dataset, data::Split::kSelection, windows);
+  const HeldOutLoss found = parts.evaluate_on(data::Split::kSelection, windows);
   const HeldOutLoss expected = plain_evaluation(parts, windows);
   // Each token's loss is right to a few roundings of sums over the 257 logits.
   const double bound = 257 * epsilon * expected.loss;
@@ -356,8 +378,9 @@ void expect_same_evaluation(bool in_double, double epsilon) {
 }
 
 TEST(Evaluate, EqualsThePlainSumOverWindows) {
-  expect_same_evaluation(true, kEpsilon64);
-  expect_same_evaluation(false, kEpsilon32);
+  expect_same_evaluation("plain", true, kEpsilon64);
+  expect_same_evaluation("plain", false, kEpsilon32);
+  expect_same_evaluation("fused", false, kEpsilon32);
 }
 
 TEST(Evaluate, AModelThatKnowsNothingHasTheLogarithmOfTheVocabulary) {
@@ -366,8 +389,7 @@ TEST(Evaluate, AModelThatKnowsNothingHasTheLogarithmOfTheVocabulary) {
     const at::NoGradGuard no_grad;
     for (auto& item : parts.model.named_parameters()) item.value().zero_();
   }
-  const HeldOutLoss found =
-      evaluate(parts.model, parts.dataset, data::Split::kReporting, 10);
+  const HeldOutLoss found = parts.evaluate_on(data::Split::kReporting, 10);
   EXPECT_NEAR(found.loss, std::log(257.0), 257 * kEpsilon64 * std::log(257.0));
   EXPECT_NEAR(found.standard_error, 0, 1e-12);
 }
@@ -377,7 +399,7 @@ TEST(Evaluate, LeavesModelAndGradientsAlone) {
   (void)parts.loop.run(0);
   const std::string weights = parts.weights();
   const double norm = norm_of(parts.gradients());
-  (void)evaluate(parts.model, parts.dataset, data::Split::kReporting, 5);
+  (void)parts.evaluate_on(data::Split::kReporting, 5);
   EXPECT_EQ(parts.weights(), weights);
   EXPECT_EQ(norm_of(parts.gradients()), norm);
 }
@@ -386,14 +408,12 @@ TEST(Evaluate, RefusesMoreWindowsThanThereAre) {
   const Parts parts(tiny_config());
   const auto all = static_cast<std::int64_t>(
       (parts.dataset.tokens(data::Split::kReporting).size() - 1) / 16);
-  (void)evaluate(parts.model, parts.dataset, data::Split::kReporting, all);
-  testing::expect_error(ErrorKind::kInvalidArgument,
-                        {"eval.windows", std::to_string(all + 1), "reporting",
-                         std::to_string(all)},
-                        [&] {
-                          (void)evaluate(parts.model, parts.dataset,
-                                         data::Split::kReporting, all + 1);
-                        });
+  (void)parts.evaluate_on(data::Split::kReporting, all);
+  testing::expect_error(
+      ErrorKind::kInvalidArgument,
+      {"eval.windows", std::to_string(all + 1), "reporting",
+       std::to_string(all)},
+      [&] { (void)parts.evaluate_on(data::Split::kReporting, all + 1); });
   testing::expect_error(ErrorKind::kInvalidArgument, {"test", "selection"},
                         [] { (void)split_from_name("test"); });
 }
