@@ -73,14 +73,14 @@ TEST(Initialise, HasTheStatedDeviations) {
   config.init_output_gain = 0.3;
   config.init_embedding_std = 0.1;
   config.init_head_std = 0.05;
-  for (const char* activation : {"swiglu", "silu"}) {
+  for (const char* activation : {"swiglu", "geglu", "silu", "gelu", "relu2"}) {
     config.activation = activation;
     const auto w = weights(config, 9);
     expect_normal(w.at("embedding"), 0.1);
     expect_normal(w.at("head"), 0.05);
     expect_normal(w.at("blocks.0.attention.qkv"), 0.8 / std::sqrt(32));
     expect_normal(w.at("blocks.0.attention.output"), 0.3 / std::sqrt(32));
-    const bool gated = config.activation == "swiglu";
+    const bool gated = is_gated(config.activation);
     expect_normal(w.at(std::string("blocks.0.feed_forward.") +
                        (gated ? "gate_up" : "up")),
                   0.8 / std::sqrt(32));

@@ -124,7 +124,7 @@ TEST(LanguageModel, ATiedHeadIsTheEmbedding) {
 
 std::vector<ModelConfig> configurations() {
   std::vector<ModelConfig> all;
-  for (const char* activation : {"swiglu", "silu"}) {
+  for (const char* activation : {"swiglu", "geglu", "silu", "gelu", "relu2"}) {
     for (const bool tied : {false, true}) {
       for (const std::int64_t layers : {1, 3}) {
         ModelConfig config = small_config();
@@ -202,7 +202,9 @@ TEST(ModelConfig, RefusesFieldsOutsideTheirRange) {
   refuse([](auto& c) { c.heads = 3; }, {"model.heads", "got 3", "width 8"});
   refuse([](auto& c) { c.heads = 8; }, {"model.heads", "even"});
   refuse([](auto& c) { c.activation = "relu"; },
-         {"model.activation", "'relu'", "silu"});
+         {"model.activation", "'relu'", "did you mean"});
+  refuse([](auto& c) { c.activation = "identity"; },
+         {"model.activation", "swiglu, geglu, silu, gelu, relu2"});
   refuse([](auto& c) { c.positions = "rotory"; },
          {"model.positions", "did you mean 'rotary'"});
   refuse([](auto& c) { c.rope_theta = 1; }, {"model.rope_theta", "got 1"});
