@@ -1,5 +1,7 @@
 #include "muonlab/study/collect.h"
 
+#include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "muonlab/core/files.h"
@@ -157,8 +159,7 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
   setup.parameters = size.parameters;
   setup.hidden_parameters = size.hidden;
   setup.model = model_line(config.model, setup.parameters);
-  setup.machine = train::machine_line() + ", one thread per run, " +
-                  std::to_string(plan.jobs) + " runs side by side";
+  setup.machine = train::machine_line();
   setup.versions = train::version_line();
   setup.steps = config.steps;
   setup.last_rate_share =
@@ -172,6 +173,31 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
   }
   setup.not_tuned = shared_settings(config);
   return setup;
+}
+
+std::string prepare_command(const StudyPlan& plan,
+                            const data::DatasetInfo& info) {
+  // The sidecar knows the corpus by name.
+  const std::string rule = info.split_rule;
+  const std::string held_out = rule.substr(rule.rfind('=') + 1);
+  return concat(
+      "muonlab data prepare <folder of '", info.corpus_name, "'> --out ",
+      plan.base.data_path, " --tokenizer ", info.tokenizer_kind,
+      info.tokenizer_kind == "bpe" ? concat(" --vocabulary ", info.vocabulary)
+                                   : std::string(),
+      " --held-out ", held_out);
+}
+
+void finish_cells(const StudyPlan& plan, Results& results) {
+  std::map<std::string, std::size_t> place;
+  for (const ArmPlan& arm : plan.arms) place.emplace(arm.name, place.size());
+  std::stable_sort(results.cells.begin(), results.cells.end(),
+                   [&](const Cell& a, const Cell& b) {
+                     return place.at(a.arm) < place.at(b.arm);
+                   });
+  for (const Cell& cell : results.cells) {
+    results.setup.wall_seconds += cell.wall_seconds;
+  }
 }
 
 }  // namespace muonlab::study

@@ -28,4 +28,13 @@ namespace muonlab::study {
                                    const train::RunConfig& config,
                                    const data::Dataset& dataset);
 
+/// The command that makes a dataset like this one.
+[[nodiscard]] std::string prepare_command(const StudyPlan& plan,
+                                          const data::DatasetInfo& info);
+
+/// By arm. Within an arm the order is the plan's already; between arms it is
+/// that in which results came, which differs from time to time. Also adds up
+/// the wall time.
+void finish_cells(const StudyPlan& plan, Results& results);
+
 }  // namespace muonlab::study

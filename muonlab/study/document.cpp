@@ -77,6 +77,7 @@ Section setup_section(const Results& results) {
             list_text(setup.not_tuned));
   }
   add_row(table, "machine", setup.machine);
+  add_row(table, "use of the cores", setup.parallel);
   add_row(table, "versions", setup.versions);
   section.blocks.emplace_back(std::move(table));
   return section;

@@ -37,6 +37,20 @@ std::int64_t integer_of(const Json& value, const std::string& where,
   return value.get<std::int64_t>();
 }
 
+// Nothing for "auto".
+std::optional<std::int64_t> count_or_auto(const Json& value,
+                                          const std::string& where,
+                                          const std::string& key) {
+  if (value.is_string() && value.get<std::string>() == "auto") {
+    return std::nullopt;
+  }
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 1) {
+    wrong(where, concat("'", key, "': got ", value.dump(),
+                        ", expected \"auto\" or a whole number from 1"));
+  }
+  return value.get<std::int64_t>();
+}
+
 std::vector<double> rates_of(const Json& value, const std::string& where,
                              const std::string& key) {
   if (!value.is_array() || value.empty()) {
@@ -76,9 +90,7 @@ void refuse_decided(const std::string& key, const std::string& where) {
       {"optim.lr", "the arms' grids"},
       {"optim.auxiliary.lr", "the arms' grids"},
       {"train.seed", "study.search_seed and study.final_seeds"},
-      {"train.threads",
-       "one thread for each cell; study.jobs runs cells side "
-       "by side"},
+      {"train.threads", "study.threads, or by measurement"},
       {"eval.split", "selection for the search, reporting for final seeds"},
       {"eval.every", "study.final_eval_every"}};
   const auto found = kDecided.find(key);
@@ -141,8 +153,9 @@ void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
       "study.name",         "study.title",
       "study.baseline",     "study.search_seed",
       "study.final_seeds",  "study.extensions",
-      "study.jobs",         "study.final_eval_every",
-      "study.timing_steps", "study.arms"};
+      "study.jobs",         "study.threads",
+      "study.timing_steps", "study.final_eval_every",
+      "study.arms"};
   const std::string name = key.substr(std::string(kPrefix).size());
   if (name == "name") {
     plan.name = text_of(value, where, key);
@@ -155,7 +168,9 @@ void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
   } else if (name == "extensions") {
     plan.extensions = integer_of(value, where, key, 0);
   } else if (name == "jobs") {
-    plan.jobs = integer_of(value, where, key, 1);
+    plan.jobs = count_or_auto(value, where, key);
+  } else if (name == "threads") {
+    plan.threads = count_or_auto(value, where, key);
   } else if (name == "final_eval_every") {
     plan.final_eval_every = integer_of(value, where, key, 0);
   } else if (name == "timing_steps") {
@@ -265,39 +280,6 @@ StudyPlan read_plan(const std::filesystem::path& path,
     train::resolve(config);
   }
   return plan;
-}
-
-std::size_t planned_cells(const StudyPlan& plan) {
-  std::size_t cells = 0;
-  for (const ArmPlan& arm : plan.arms) {
-    cells += arm.planned_trials() + static_cast<std::size_t>(plan.extensions) +
-             plan.final_seeds.size() + (plan.timing_steps > 0 ? 1 : 0);
-  }
-  return cells;
-}
-
-train::RunConfig cell_config(const StudyPlan& plan, const ArmPlan& arm,
-                             const std::string& phase, std::int64_t seed,
-                             Rates rates) {
-  train::RunConfig config = plan.base;
-  train::Fields fields = train::fields_of(config);
-  config.optim.rule = arm.rule;
-  for (const auto& [key, value] : arm.settings) {
-    fields.set(key, value,
-               concat(plan.path.string(), ": arm '", arm.name, "'"));
-  }
-  config.optim.lr = rates.hidden;
-  config.optim.auxiliary_lr = rates.auxiliary;
-  config.seed = seed;
-  config.threads = 1;
-  config.eval_split = phase == "final" ? "reporting" : "selection";
-  if (phase == "final") config.eval_every = plan.final_eval_every;
-  if (phase == "timing") {
-    config.steps = plan.timing_steps;
-    config.eval_every = 0;
-    config.eval_windows = 1;
-  }
-  return config;
 }
 
 }  // namespace muonlab::study

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,8 +40,11 @@ struct StudyPlan {
   std::string baseline = "adamw";
   std::int64_t search_seed = 0;
   std::vector<std::int64_t> final_seeds;
-  std::int64_t extensions = 1;        ///< trials added to every arm's search
-  std::int64_t jobs = 2;              ///< single-thread processes side by side
+  std::int64_t extensions = 1;  ///< trials added to every arm's search
+  /// Runs side by side, and threads of each. Not set: settle_parallel()
+  /// decides.
+  std::optional<std::int64_t> jobs;
+  std::optional<std::int64_t> threads;
   std::int64_t final_eval_every = 0;  ///< steps between evaluations of a final
   std::int64_t timing_steps = 40;     ///< of the timing run of each arm
   train::RunConfig base;              ///< what all arms share
@@ -67,6 +71,7 @@ struct Rates {
 };
 
 /// The run configuration of one cell; `phase` is "search", "final" or "timing".
+/// With one thread as long as plan.threads is not settled.
 [[nodiscard]] train::RunConfig cell_config(const StudyPlan& plan,
                                            const ArmPlan& arm,
                                            const std::string& phase,

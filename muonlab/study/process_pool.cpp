@@ -17,9 +17,10 @@ namespace muonlab::study {
 
 namespace {
 
-std::vector<std::string> child_environment() {
-  const std::vector<std::string> fixed = {
-      "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "OMP_WAIT_POLICY=passive"};
+std::vector<std::string> child_environment(std::int64_t threads) {
+  const std::vector<std::string> fixed = {concat("OMP_NUM_THREADS=", threads),
+                                          concat("MKL_NUM_THREADS=", threads),
+                                          "OMP_WAIT_POLICY=passive"};
   std::vector<std::string> variables = fixed;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
@@ -94,7 +95,7 @@ void ProcessPool::start(const Process& process) {
   std::vector<std::string> arguments = {"muonlab"};
   arguments.insert(arguments.end(), process.arguments.begin(),
                    process.arguments.end());
-  std::vector<std::string> variables = child_environment();
+  std::vector<std::string> variables = child_environment(process.threads);
   const FileActions actions(process.output);
   const Attributes attributes;
   pid_t pid = 0;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -16,6 +17,7 @@ struct Process {
   std::size_t ticket = 0;              ///< the caller's own number
   std::vector<std::string> arguments;  ///< after the program's name
   std::filesystem::path output;        ///< stdout and stderr go there
+  std::int64_t threads = 1;            ///< that it may use
 };
 
 struct Ended {
@@ -24,8 +26,9 @@ struct Ended {
 };
 
 /// Starts processes of this very program (/proc/self/exe) by posix_spawn, with
-/// one thread each: OMP_NUM_THREADS=MKL_NUM_THREADS=1 and
-/// OMP_WAIT_POLICY=passive in the child's environment. Not thread-safe.
+/// OMP_NUM_THREADS and MKL_NUM_THREADS as many as the process may use and
+/// OMP_WAIT_POLICY=passive in the child's environment: OpenMP's idle threads
+/// must not spin on cores that others need. Not thread-safe.
 class ProcessPool {
  public:
   ProcessPool() = default;

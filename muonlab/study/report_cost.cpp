@@ -103,7 +103,9 @@ Section cost_section(const Results& results) {
   if (results.setup.wall_seconds > 0) {
     text += " The training times of all runs add up to " +
             core::duration(results.setup.wall_seconds) +
-            "; runs go side by side, and evaluations come on top.";
+            (results.setup.jobs == 1 ? "; evaluations come on top."
+                                     : "; runs go side by side, and "
+                                       "evaluations come on top.");
   }
   section.blocks.emplace_back(Paragraph{text});
   return section;

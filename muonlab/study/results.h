@@ -84,9 +84,12 @@ struct Setup {
   std::string corpus;    ///< e.g. "data/sotu: 233 documents, 10.8 MB"
   std::string model;     ///< e.g. "width 128, 4 layers, ..., 1.07 M parameters"
   std::string tokenizer;
-  std::string command;   ///< what was run
-  std::string machine;   ///< CPU, cores, threads per cell
-  std::string versions;  ///< muonlab, LibTorch, compiler
+  std::string command;       ///< what was run
+  std::string machine;       ///< CPU, cores
+  std::int64_t jobs = 0;     ///< runs side by side; 0: not known
+  std::int64_t threads = 0;  ///< of each run; 0: not known
+  std::string parallel;      ///< both in words, and why
+  std::string versions;      ///< muonlab, LibTorch, compiler
   std::int64_t parameters = 0;
   std::int64_t hidden_parameters = 0;
   std::int64_t steps = 0;

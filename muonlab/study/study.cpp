@@ -16,8 +16,11 @@
 #include "muonlab/core/files.h"
 #include "muonlab/core/text.h"
 #include "muonlab/study/collect.h"
+#include "muonlab/study/parallel.h"
 #include "muonlab/study/process_pool.h"
 #include "muonlab/study/search.h"
+#include "muonlab/study/throughput.h"
+#include "muonlab/study/wording_internal.h"
 #include "muonlab/train/evaluate.h"
 #include "muonlab/train/interrupt.h"
 #include "muonlab/train/open_dataset.h"
@@ -39,19 +42,6 @@ struct Job {
   std::string identity;
   train::RunConfig config;
 };
-
-// How a dataset like this one is made; the sidecar knows the corpus by name.
-std::string prepare_command(const StudyPlan& plan,
-                            const data::DatasetInfo& info) {
-  const std::string rule = info.split_rule;
-  const std::string held_out = rule.substr(rule.rfind('=') + 1);
-  return concat(
-      "muonlab data prepare <folder of '", info.corpus_name, "'> --out ",
-      plan.base.data_path, " --tokenizer ", info.tokenizer_kind,
-      info.tokenizer_kind == "bpe" ? concat(" --vocabulary ", info.vocabulary)
-                                   : std::string(),
-      " --held-out ", held_out);
-}
 
 class Scheduler {
  public:
@@ -79,29 +69,36 @@ class Scheduler {
       shown.rule = arm.rule;
       shown.description = arm.description;
     }
-    count_planned();
+    planned_ = planned_cells(plan_);
+    results_.setup.planned_cells = static_cast<std::int64_t>(planned_);
   }
 
   Results run() {
     const train::InterruptGuard guard;
+    settle();
     for (std::size_t arm = 0; arm < plan_.arms.size(); ++arm) ask(arm);
-    drain(static_cast<std::size_t>(plan_.jobs));
-    if (all_searched()) {
+    drain(static_cast<std::size_t>(*plan_.jobs));
+    if (std::ranges::all_of(searches_, &ArmSearch::finished)) {
       queue_timing();
       drain(1);  // alone on the machine, so that the times mean something
     }
     fill_arms();
-    sort_cells();
-    for (const Cell& cell : results_.cells) {
-      results_.setup.wall_seconds += cell.wall_seconds;
-    }
+    finish_cells(plan_, results_);
     return std::move(results_);
   }
 
  private:
-  void count_planned() {
-    planned_ = planned_cells(plan_);
-    results_.setup.planned_cells = static_cast<std::int64_t>(planned_);
+  // Before the first cell: the thread count is part of every cell's identity.
+  // The record lies with the cells, which are worth nothing to another count.
+  void settle() {
+    const Parallel parallel =
+        settle_here(plan_, options_.runs / plan_.name, options_.execute,
+                    [&](const std::string& line) { say(line); });
+    results_.setup.jobs = parallel.form.jobs;
+    results_.setup.threads = parallel.form.threads;
+    results_.setup.parallel =
+        concat(form_text(parallel.form), ": ", parallel.reason);
+    begin_ = std::chrono::steady_clock::now();
   }
 
   void ask(std::size_t arm) {
@@ -113,7 +110,7 @@ class Scheduler {
     asked_final_.insert(arm);
     const Rates best = searches_[arm].best();
     say(concat(plan_.arms[arm].name, ": search done, best ",
-               rates_text(arm, best)));
+               detail::trial_text(plan_.arms[arm], best)));
     for (const std::int64_t seed : plan_.final_seeds) {
       add(arm, "final", seed, best, false);
     }
@@ -191,7 +188,8 @@ class Scheduler {
         {.ticket = job.cell,
          .arguments = {"train", file.string(), "--out", job.folder.string(),
                        "--quiet", "--child-of", std::to_string(::getpid())},
-         .output = job.folder / "output.txt"});
+         .output = job.folder / "output.txt",
+         .threads = config.threads});
   }
 
   // True when the folder already holds this cell's result.
@@ -227,13 +225,9 @@ class Scheduler {
     }
     ++ended_;
     if (how != kAlreadyDone) ++executed_;
-    say(concat("cell ", ended_, "/", planned_, " ", cell.phase, " ", cell.arm,
-               " ", rates_text(job.arm, {cell.hidden_lr, cell.auxiliary_lr}),
-               " seed ", cell.seed, cell.extension ? " (extension)" : "", ": ",
-               cell.state == "diverged"
-                   ? "diverged (" + cell.cause + ")"
-                   : "loss " + core::fixed(cell.loss.value_or(0), 4),
-               " | ", how, remaining()));
+    say(concat("cell ", ended_, "/", planned_, " ",
+               detail::outcome_text(plan_.arms[job.arm], cell), " | ", how,
+               remaining()));
     if (cell.phase == "search") {
       searches_[job.arm].record({cell.hidden_lr, cell.auxiliary_lr},
                                 cell.loss.value_or(cell.initial_loss),
@@ -252,21 +246,6 @@ class Scheduler {
                           static_cast<double>(executed_));
   }
 
-  std::string rates_text(std::size_t arm, Rates rates) const {
-    if (plan_.arms[arm].is_joint()) {
-      return "rate " + core::shortest(rates.hidden);
-    }
-    return concat("rates ", core::shortest(rates.hidden), " / ",
-                  core::shortest(rates.auxiliary));
-  }
-
-  bool all_searched() const {
-    for (const ArmSearch& search : searches_) {
-      if (!search.finished()) return false;
-    }
-    return true;
-  }
-
   void fill_arms() {
     for (std::size_t i = 0; i < searches_.size(); ++i) {
       Arm& arm = results_.arms[i];
@@ -279,22 +258,11 @@ class Scheduler {
     }
   }
 
-  // By arm. Within an arm the order is the plan's already; between arms it is
-  // that in which results came, which differs from time to time.
-  void sort_cells() {
-    std::map<std::string, std::size_t> place;
-    for (const ArmPlan& arm : plan_.arms) place.emplace(arm.name, place.size());
-    std::stable_sort(results_.cells.begin(), results_.cells.end(),
-                     [&](const Cell& a, const Cell& b) {
-                       return place.at(a.arm) < place.at(b.arm);
-                     });
-  }
-
   void say(const std::string& line) const {
     if (options_.say) options_.say(line);
   }
 
-  const StudyPlan& plan_;
+  StudyPlan plan_;  // with jobs and threads once they are settled
   const StudyOptions& options_;
   std::string dataset_hash_;
   std::int64_t vocabulary_ = 0;
@@ -306,8 +274,7 @@ class Scheduler {
   std::size_t planned_ = 0;
   std::size_t ended_ = 0;
   std::size_t executed_ = 0;
-  std::chrono::steady_clock::time_point begin_ =
-      std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point begin_;
 };
 
 }  // namespace

@@ -20,9 +20,11 @@ struct StudyOptions {
   std::function<void(const std::string&)> say;
 };
 
-/// Runs what is not done yet, as single-thread processes side by side, and
-/// returns everything measured. A cell whose folder holds a finished run of the
-/// same identity is not run again, so a stopped study goes on where it was.
+/// Runs what is not done yet, as processes side by side, and returns everything
+/// measured. What the plan leaves open of jobs and threads is measured before
+/// the first cell and recorded in runs/NAME/parallel.json. A cell whose folder
+/// holds a finished run of the same identity is not run again, so a stopped
+/// study goes on where it was.
 ///
 /// Throws Error: kInterrupted after SIGINT or SIGTERM (running cells finish
 /// their step first), kIo and kCorruptData for data and folders, and the kind

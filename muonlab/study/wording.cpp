@@ -92,6 +92,22 @@ std::int64_t planned_cells(const Results& results) {
                   static_cast<std::int64_t>(results.cells.size()));
 }
 
+std::string trial_text(const ArmPlan& arm, Rates rates) {
+  if (arm.is_joint()) return "rate " + core::shortest(rates.hidden);
+  return "rates " + core::shortest(rates.hidden) + " / " +
+         core::shortest(rates.auxiliary);
+}
+
+std::string outcome_text(const ArmPlan& arm, const Cell& cell) {
+  return cell.phase + " " + cell.arm + " " +
+         trial_text(arm, {cell.hidden_lr, cell.auxiliary_lr}) + " seed " +
+         std::to_string(cell.seed) + (cell.extension ? " (extension)" : "") +
+         ": " +
+         (cell.state == "diverged"
+              ? "diverged (" + cell.cause + ")"
+              : "loss " + loss_text(cell.loss.value_or(0)));
+}
+
 std::int64_t ended_cells(const Results& results) {
   return std::count_if(
       results.cells.begin(), results.cells.end(), [](const Cell& cell) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "muonlab/study/comparison.h"
+#include "muonlab/study/plan.h"
 
 namespace muonlab::study::detail {
 
@@ -35,6 +36,10 @@ inline constexpr const char* kNone = "–";
 /// "1 seed", "5 seeds".
 [[nodiscard]] std::string count_text(std::int64_t count,
                                      const std::string& noun);
+/// "rate 0.01" of a joint arm, else "rates 0.01 / 0.008".
+[[nodiscard]] std::string trial_text(const ArmPlan& arm, Rates rates);
+/// "search muon rates 0.01 / 0.008 seed 0: loss 3.1415" of a cell that ended.
+[[nodiscard]] std::string outcome_text(const ArmPlan& arm, const Cell& cell);
 /// Cells that are done or diverged.
 [[nodiscard]] std::int64_t ended_cells(const Results& results);
 /// Runs of the whole plan, those that are not listed yet included.

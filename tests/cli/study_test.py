@@ -167,7 +167,8 @@ class SmokeTest(Case):
 
     def test_plan_and_status_run_nothing(self):
         output, _ = self.expect(0, *self.study(self.folder, "plan"))
-        self.assertIn("21 cells, 2 side by side; baseline adamw", output)
+        self.assertIn("21 cells, 2 side by side, threads of each: 1; baseline",
+                      output)
         output, _ = self.expect(0, *self.study(self.folder, "status"))
         self.assertIn("queued", output)
         self.assertEqual(list(self.folder.iterdir()), [])

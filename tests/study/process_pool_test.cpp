@@ -136,6 +136,20 @@ TEST_F(ProcessPoolTest, ChildrenHaveOneThreadEachAndTheRestAsItIs) {
   EXPECT_NE(text.find("command muonlab one two words "), std::string::npos);
 }
 
+TEST_F(ProcessPoolTest, ChildrenMayHaveMoreThreads) {
+  ::setenv(kPart, "print", 1);
+  ProcessPool pool;
+  pool.start({.ticket = 1,
+              .arguments = {},
+              .output = folder_ / "output1",
+              .threads = 3});
+  ::unsetenv(kPart);
+  EXPECT_EQ(wait(pool).at(1), 0);
+  const std::string text = "\n" + core::read_file(folder_ / "output1");
+  EXPECT_NE(text.find("\nenv OMP_NUM_THREADS=3\n"), std::string::npos);
+  EXPECT_NE(text.find("\nenv MKL_NUM_THREADS=3\n"), std::string::npos);
+}
+
 TEST_F(ProcessPoolTest, NamesAnOutputThatCannotBeMade) {
   ProcessPool pool;
   const Process process{

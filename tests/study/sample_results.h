@@ -41,7 +41,10 @@ inline Setup sample_setup() {
   setup.model = "width 128, 4 layers, 4 heads, context 128, 1.31 M parameters";
   setup.tokenizer = "byte-level BPE, 4,096 entries, trained on the corpus";
   setup.command = "muonlab study run configs/sample.toml";
-  setup.machine = "a CPU with AVX-512, 2 cores, 1 thread per run";
+  setup.machine = "a CPU with AVX-512, 2 cores";
+  setup.jobs = 2;
+  setup.threads = 1;
+  setup.parallel = "2 runs side by side, 1 thread each: study.jobs says so";
   setup.versions = "muonlab 0.1.0, LibTorch 2.13.0, GCC 12.2";
   setup.parameters = 1'311'872;
   setup.hidden_parameters = 786'432;

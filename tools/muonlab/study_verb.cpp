@@ -103,7 +103,18 @@ void status(const Options& options) {
                     cell.loss ? core::fixed(*cell.loss, 4) : "-"});
   }
   std::cout << core::aligned_table(rows)
-            << "cells that depend on unfinished ones are not listed yet\n";
+            << "cells that depend on unfinished ones are not listed yet\n"
+            << results.setup.parallel << "\n";
+}
+
+// What the plan says of it; what it leaves open a run decides.
+std::string parallel_text(const study::StudyPlan& plan) {
+  std::string text = plan.jobs ? std::to_string(*plan.jobs) + " side by side"
+                               : "as many side by side as `study run` chooses";
+  if (plan.threads) {
+    text += ", threads of each: " + std::to_string(*plan.threads);
+  }
+  return text;
 }
 
 void show_plan(const Options& options) {
@@ -119,7 +130,7 @@ void show_plan(const Options& options) {
   }
   std::cout << plan.title << "\n"
             << core::aligned_table(rows) << study::planned_cells(plan)
-            << " cells, " << plan.jobs << " side by side; baseline "
+            << " cells, " << parallel_text(plan) << "; baseline "
             << plan.baseline << "\n";
 }
 
@@ -153,7 +164,9 @@ void add_study_verb(CLI::App& app, Exit&) {
           options, run);
   run_verb
       ->add_option("--jobs", options->jobs,
-                   "single-thread runs side by side (default: the plan's)")
+                   "runs side by side (default: the plan's; \"auto\" there "
+                   "measures before the first run, and keeps the choice with "
+                   "the runs)")
       ->check(CLI::PositiveNumber);
   run_verb->footer("Example: muonlab study run configs/quick.toml");
   auto* status_verb = add(*verb, "status", "what is done", options, status);
