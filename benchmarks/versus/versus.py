@@ -190,9 +190,11 @@ def rows():
 
 
 class Worker:
-    def __init__(self, path, threads):
+    """A process that answers each line with a line, both JSON."""
+
+    def __init__(self, *command):
         self.process = subprocess.Popen(
-            [path, str(threads)],
+            [str(word) for word in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -211,6 +213,16 @@ class Worker:
 
     def seconds(self):
         return self.ask({"go": 1})["seconds"][0]
+
+    def cpu_seconds(self):
+        """Of all its threads until now, waiting that spins included."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = text.rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def timed(work):
