@@ -43,7 +43,7 @@ CHECK_STEPS = 4
 # Losses in nats, and norms of gradients as a share. bfloat16 keeps 8 bits, and
 # the two round at different places.
 LOSS_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.02}
-NORM_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.02}
+NORM_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.02}
 
 
 def model(vocabulary, width, layers, heads, hidden, gated, tied, batch, length):
