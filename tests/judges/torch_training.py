@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 MODEL_KEYS = {
     "vocabulary", "context", "width", "layers", "heads", "hidden",
-    "activation", "positions", "rope_theta", "tied_head", "norm_eps",
+    "activation", "positions", "rope_theta", "qk_norm", "tied_head", "norm_eps",
     "scale_attention_by_layer", "init_gain", "init_output_gain",
     "init_embedding_std", "init_head_std"}
 ADAMW_KEYS = {"rule", "lr", "weight_decay", "beta1", "beta2", "eps"}
@@ -25,9 +25,14 @@ MATRIX_KEYS = {"rule", "lr", "weight_decay", "momentum", "momentum_form",
 FIXED = {"pre": "none", "direction": "polar", "post": "none",
          "scale_factor": 1.0, "decay": "decoupled", "qk_clip": 0.0,
          "polar_eps": 1e-7, "polar_eps_mode": "add", "polar_dtype": "auto",
+         "polar_norm": "frobenius",
          "eps_placement": "outside", "blocks": "parts"}
 QUINTICS = {"keller": (3.4445, -4.7750, 2.0315),
             "taylor": (15 / 8, -5 / 4, 3 / 8)}
+
+GATED = {"swiglu": F.silu, "geglu": lambda x: F.gelu(x, approximate="tanh")}
+UNGATED = {"silu": F.silu, "gelu": GATED["geglu"],
+           "relu2": lambda x: F.relu(x).square()}
 
 DEFECTS = set()  # wrong on purpose, by name; empty but in a self-check
 
@@ -41,7 +46,7 @@ def check_config(c):
     """Refuses what is not implemented below."""
     m, o, s = c["model"], c["optim"], c["schedule"]
     need(set(m) == MODEL_KEYS, f"model keys {sorted(set(m) ^ MODEL_KEYS)}")
-    need(m["activation"] in ("swiglu", "silu"), m["activation"])
+    need(m["activation"] in GATED or m["activation"] in UNGATED, m["activation"])
     need(m["positions"] in ("rotary", "none"), m["positions"])
     need(set(s) == {"shape", "warmup", "decay", "floor"}, f"schedule {s}")
     for table in (o, o["auxiliary"]):
@@ -83,6 +88,8 @@ def attention(x, w, m, layer):
     batch, tokens, width = x.shape
     q, k, v = (part.view(batch, tokens, m["heads"], -1).transpose(1, 2)
                for part in (x @ w["qkv"].T).split(width, dim=-1))
+    if m["qk_norm"]:
+        q, k = (F.rms_norm(h, h.shape[-1:], eps=m["norm_eps"]) for h in (q, k))
     if m["positions"] == "rotary":
         q, k = rotary(q, m["rope_theta"]), rotary(k, m["rope_theta"])
     scale = 1 / math.sqrt(width / m["heads"])
@@ -93,12 +100,12 @@ def attention(x, w, m, layer):
 
 
 def feed_forward(x, w, m):
-    if m["activation"] == "silu":
-        return F.silu(x @ w["up"].T) @ w["down"].T
+    if m["activation"] in UNGATED:
+        return UNGATED[m["activation"]](x @ w["up"].T) @ w["down"].T
     gate, up = (x @ w["gate_up"].T).chunk(2, dim=-1)
     if "swap-gate" in DEFECTS:
         gate, up = up, gate
-    return (F.silu(gate) * up) @ w["down"].T
+    return (GATED[m["activation"]](gate) * up) @ w["down"].T
 
 
 def logits(weights, tokens, m):
