@@ -190,14 +190,6 @@ void add_memory() {
       kernels::convert(kRows, kWidth, x.rows(), y.rows(), level);
     };
   });
-  add("round_stochastically", kRows, kWidth, [] {
-    return [x = Matrix(kRows, kWidth, Element::kFloat32),
-            y = Matrix(kRows, kWidth, Element::kBFloat16)](
-               SimdLevel level) mutable {
-      kernels::round_stochastically(kRows * kWidth, x.floats(), y.halves(), 1,
-                                    2, level);
-    };
-  });
 }
 
 }  // namespace

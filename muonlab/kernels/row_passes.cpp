@@ -109,12 +109,6 @@ void convert(std::size_t rows, std::size_t columns, const ConstRows& from,
       rows, columns, raw(from), raw(to));
 }
 
-void round_stochastically(std::size_t n, const float* from, std::uint16_t* to,
-                          std::uint64_t key, std::uint64_t counter,
-                          SimdLevel level) {
-  row_passes_table(level).round_stochastically(n, from, to, key, counter);
-}
-
 void add_rows_at(std::size_t rows, std::size_t columns, const float* from,
                  std::size_t from_stride, const std::int64_t* index,
                  std::int64_t begin, std::int64_t end, float* table,

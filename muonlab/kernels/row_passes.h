@@ -80,15 +80,6 @@ void cross_entropy(std::size_t rows, std::size_t vocabulary, const ConstRows& x,
 /// to = from, element by element, (rows, columns).
 void convert(std::size_t rows, std::size_t columns, const ConstRows& from,
              const Rows& to, SimdLevel level = active_simd_level());
-/// Rounds float32 to bfloat16 up or down at random, so that the mean is exact:
-/// value i is rounded up when the lower 16 bits of its pattern exceed the 16
-/// random bits that Philox gives for (key, counter + i / 8), half-word i % 8:
-/// core::philox4x32 of {low, high, 0, 0} of the counter and {low, high} of the
-/// key, the lower half of each word first.
-/// Infinity and NaN stay; rounding may reach infinity.
-void round_stochastically(std::size_t n, const float* from, std::uint16_t* to,
-                          std::uint64_t key, std::uint64_t counter,
-                          SimdLevel level = active_simd_level());
 /// to[r] += from[r] for rows of `columns` floats, at table + index[r] * stride,
 /// in the order of r, for indices in [begin, end) alone: an embedding's
 /// gradient, cut by rows of the table.

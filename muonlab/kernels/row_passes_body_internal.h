@@ -34,7 +34,6 @@ constexpr RowPassesTable row_passes_of() {
                             {cross_entropy<V, H, F>, cross_entropy<V, H, H>}},
           .convert = {{convert<V, F, F>, convert<V, F, H>},
                       {convert<V, H, F>, convert<V, H, H>}},
-          .round_stochastically = round_stochastically,
           .add_rows_at = add_rows_at<V>};
 }
 

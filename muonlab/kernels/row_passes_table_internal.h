@@ -59,9 +59,6 @@ struct RowPassesTable {
   ActivateBackward* activate_backward[2][2];           ///< of x and d
   CrossEntropy* cross_entropy[2][2];                   ///< of x and d
   Convert* convert[2][2];                              ///< of from and to
-  void (*round_stochastically)(std::size_t n, const float* from,
-                               std::uint16_t* to, std::uint64_t key,
-                               std::uint64_t counter) noexcept;
   void (*add_rows_at)(std::size_t rows, std::size_t columns, const float* from,
                       std::size_t from_stride, const std::int64_t* index,
                       std::int64_t begin, std::int64_t end, float* table,

@@ -30,6 +30,7 @@
 #include "muonlab/train/routing.h"
 #include "muonlab/train/run_folder.h"
 #include "muonlab/train/step_profile.h"
+#include "muonlab/train/step_times.h"
 #include "muonlab/train/training_loop.h"
 
 namespace muonlab::train {
@@ -38,17 +39,6 @@ namespace {
 
 using formats::Json;
 using formats::json_number;
-
-// Steps left out of the step times: they allocate and compile kernels.
-constexpr std::size_t kWarmSteps = 5;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle =
-      values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 // Everything that one run holds, and the steps it goes through.
 class Run {
@@ -68,6 +58,7 @@ class Run {
         diagnostics_({.every = config.diagnostics_every,
                       .spectra_every = config.spectra_every,
                       .spectra = config.spectra}),
+        times_(config.steps),
         progress_(config.log_every,
                   [this](std::string_view line) { folder_.log(line); }) {
     progress_.set_quiet(request.quiet);
@@ -80,9 +71,6 @@ class Run {
     describe();
     dump_ = request.dump;
     profiles_ = request.profile;
-    MUONLAB_CHECK(!profiles_ || pass_ != nullptr,
-                  "--profile: got train.layers = plain, whose parts have no "
-                  "times; expected fused");
     if (dump_) dump();
   }
 
@@ -163,7 +151,7 @@ class Run {
   bool train_step(std::int64_t step) {
     diagnostics_.begin(step + 1);
     // Evaluations have no part in it.
-    if (profiles_) pass_->set_profiling(counts(step));
+    if (profiles_) pass_->set_profiling(times_.counts(step));
     const StepOutcome outcome = loop_.run(step);
     if (profiles_) pass_->set_profiling(false);
     if (step == 0) summary_.initial_loss = outcome.loss;
@@ -181,7 +169,7 @@ class Run {
     summary_.tokens += tokens;
     summary_.train_seconds += outcome.total_seconds;
     clipped_ += outcome.clipped ? 1 : 0;
-    outcomes_.push_back(outcome);
+    times_.add(outcome);
     record(step + 1, outcome, tokens);
     record_diagnostics(step + 1);
     if (step == 0) {
@@ -335,7 +323,7 @@ class Run {
       summary_.clipped_share =
           static_cast<double>(clipped_) / static_cast<double>(summary_.steps);
     }
-    summary_.step_seconds = step_seconds();
+    summary_.step_seconds = times_.medians();
     summary_.peak_memory_bytes = peak_memory_bytes();
     const auto parameters = named_parameters(model_);
     summary_.weights_sha256 = linalg::tensors_sha256(parameters);
@@ -355,37 +343,24 @@ class Run {
     progress_.finished(summary_);
   }
 
-  [[nodiscard]] bool counts(std::int64_t step) const {
-    const auto warm = static_cast<std::int64_t>(kWarmSteps);
-    return step >= warm || config_.steps <= 2 * warm;
-  }
-
   void report_profile() {
-    if (!profiles_ || outcomes_.empty()) return;
-    StepProfile profile{
+    const StepTimes::Totals totals = times_.totals();
+    if (!profiles_ || totals.steps == 0) return;
+    const StepProfile profile{
         .pass = pass_->profile(),
         .precision = fused_options(config_).precision,
+        .steps = totals.steps,
+        .total_seconds = totals.seconds,
+        .optimizer_seconds = totals.optimizer_seconds,
         .model_flops =
             nn::flops_per_token(config_.model) *
             static_cast<double>(config_.batch * config_.model.context),
         .peak = kernels::measure_peak(linalg::kernel_pool(),
                                       kernels::active_simd_level()),
         .threads = linalg::kernel_pool().size()};
-    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
-      if (!counts(static_cast<std::int64_t>(i))) continue;
-      ++profile.steps;
-      profile.total_seconds += outcomes_[i].total_seconds;
-      profile.optimizer_seconds += outcomes_[i].optimizer_seconds;
-    }
-    if (profile.steps == 0) return;
     folder_.metric(profile_json(profile));
     std::istringstream lines(profile_table(profile));
     for (std::string line; std::getline(lines, line);) progress_.note(line);
-  }
-
-  // The first outcome that counts.
-  std::size_t first_warm() const {
-    return outcomes_.size() > 2 * kWarmSteps ? kWarmSteps : 0;
   }
 
   void report_polar_speed() {
@@ -401,31 +376,13 @@ class Run {
       speed.work.bfloat16 += share * work.bfloat16;
     }
     if (speed.work.float32 + speed.work.bfloat16 == 0) return;
-    for (std::size_t i = first_warm(); i < outcomes_.size(); ++i) {
-      speed.seconds += outcomes_[i].optimizer_seconds /
-                       static_cast<double>(outcomes_.size() - first_warm());
-    }
+    const StepTimes::Totals totals = times_.totals();
+    if (totals.steps == 0) return;
+    speed.seconds =
+        totals.optimizer_seconds / static_cast<double>(totals.steps);
     speed.peak = kernels::measure_peak(linalg::kernel_pool(),
                                        kernels::active_simd_level());
     progress_.polar_speed(speed);
-  }
-
-  StepSeconds step_seconds() const {
-    const std::size_t first = first_warm();
-    const auto of = [&](auto part) {
-      std::vector<double> values;
-      for (std::size_t i = first; i < outcomes_.size(); ++i) {
-        values.push_back(part(outcomes_[i]));
-      }
-      return median(std::move(values));
-    };
-    return {of([](const StepOutcome& o) { return o.forward_seconds; }),
-            of([](const StepOutcome& o) { return o.backward_seconds; }),
-            of([](const StepOutcome& o) { return o.optimizer_seconds; }),
-            of([](const StepOutcome& o) {
-              return o.total_seconds - o.forward_seconds - o.backward_seconds -
-                     o.optimizer_seconds;
-            })};
   }
 
   const RunConfig& config_;
@@ -436,9 +393,9 @@ class Run {
   std::unique_ptr<nn::FusedPass> pass_;
   TrainingLoop loop_;
   optim::Diagnostics diagnostics_;
+  StepTimes times_;
   Progress progress_;
   RunSummary summary_;
-  std::vector<StepOutcome> outcomes_;
   std::int64_t clipped_ = 0;
   bool dump_ = false;
   bool profiles_ = false;
@@ -447,6 +404,10 @@ class Run {
 }  // namespace
 
 TrainResult run_training(RunConfig config, const TrainRequest& request) {
+  // Before anything of the folder changes.
+  MUONLAB_CHECK(!request.profile || config.layers != "plain",
+                "--profile: got train.layers = plain, whose parts have no "
+                "times; expected fused");
   const InterruptGuard guard;  // a signal while data load counts too
   const data::Dataset dataset = open_dataset(config);
   check_windows(dataset.info(), split_from_name(config.eval_split),
@@ -469,39 +430,6 @@ TrainResult run_training(RunConfig config, const TrainRequest& request) {
   folder.begin(config, request.argv);
   return {.summary = Run(config, dataset, request, folder, identity).run(),
           .folder = folder.path()};
-}
-
-Json dry_run(RunConfig config) {
-  const data::Dataset dataset = open_dataset(config);
-  check_windows(dataset.info(), split_from_name(config.eval_split),
-                config.model.context, config.eval_windows);
-  const nn::LanguageModel model(config.model);
-  const optim::Plan plan = plan_for(model, config.optim);
-  Json groups = Json::object();
-  std::int64_t state = 0;
-  for (const optim::Group& group : plan.groups) groups[group.name] = 0;
-  for (const optim::Route& route : plan.routes) {
-    Json& count = groups[plan.group_of(route).name];
-    count = count.get<std::int64_t>() + route.parameter.numel();
-    state += optim::state_bytes(plan, route);
-  }
-  const std::int64_t tokens =
-      config.steps * config.batch * config.model.context;
-  const double per_token = nn::flops_per_token(config.model);
-  return {
-      {"schema", 1},
-      {"parameters", groups},
-      {"optimizer_state_bytes", state},
-      {"flops_per_token", json_number(per_token)},
-      {"steps", config.steps},
-      {"tokens", tokens},
-      {"epochs",
-       json_number(static_cast<double>(tokens) /
-                   static_cast<double>(
-                       dataset.info().split(data::Split::kTrain).n_tokens))},
-      {"flops", json_number(per_token * static_cast<double>(tokens))},
-      {"identity", run_identity(config, dataset.hash())},
-      {"config", fields_of(config).to_json()}};
 }
 
 std::filesystem::path default_run_folder(const RunConfig& config,

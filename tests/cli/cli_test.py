@@ -81,6 +81,13 @@ class ConfigurationTest(Case):
                     "optim.momentum=0.9")
         self.refuse(["eval.windows", "999999", "reporting"], "eval.windows=999999")
         self.refuse(["model.vocabulary", "300", "257"], "model.vocabulary=300")
+        self.refuse(["train.layers", "fast", "fused or plain"], "train.layers=fast")
+        self.refuse(["train.precision", "bfloat", "did you mean 'bfloat16'?"],
+                    "train.precision=bfloat")
+        self.refuse(["train.precision", "bfloat16", "plain"],
+                    "train.precision=bfloat16", "train.layers=plain")
+        self.refuse(["train.checkpointing", "plain"],
+                    "train.checkpointing=true", "train.layers=plain")
 
     def test_wrong_types_and_bad_toml_are_named_with_their_line(self):
         self.refuse(["bad.toml:2", "train.steps", "a whole number"],
@@ -155,6 +162,43 @@ class TrainTest(Case):
         self.assertEqual(a["val_loss"], b["val_loss"])
         self.assertEqual((self.folder / "a/model.safetensors").read_bytes(),
                          (self.folder / "b/model.safetensors").read_bytes())
+
+    def test_layers_and_precision_change_the_last_digits_alone(self):
+        runs = {}
+        for name, sets in {"fused": [], "plain": ["train.layers=plain"],
+                           "bfloat16": ["train.precision=bfloat16"],
+                           "checkpointing": ["train.checkpointing=true"]}.items():
+            run = self.folder / name
+            self.expect(0, "train", self.config, "--quiet", "--out", run,
+                        *[word for s in sets for word in ("--set", s)])
+            runs[name] = summary(run)
+        losses = {name: run["val_loss"] for name, run in runs.items()}
+        self.assertAlmostEqual(losses["plain"], losses["fused"], delta=1e-5)
+        self.assertAlmostEqual(losses["bfloat16"], losses["fused"], delta=0.02)
+        self.assertEqual(runs["checkpointing"]["weights_sha256"],
+                         runs["fused"]["weights_sha256"])
+        for other in ("plain", "bfloat16"):
+            self.assertNotEqual(runs[other]["weights_sha256"],
+                                runs["fused"]["weights_sha256"])
+        self.assertEqual(len({run["identity"] for run in runs.values()}), 4)
+
+    def test_a_profile_has_every_part_and_its_sum(self):
+        run = self.folder / "run"
+        _, errors = self.expect(0, "train", self.config, "--profile", "--out", run)
+        for part in ("products, weight gradient", "attention, backward",
+                     "cross-entropy", "optimizer", "rest", "step, all threads"):
+            self.assertIn(part, errors)
+        lines = [json.loads(line) for line in
+                 (run / "metrics.jsonl").read_text().splitlines()]
+        profile = next(line for line in lines if line["t"] == "profile")
+        self.assertEqual(profile["steps"], 8)
+        total = sum(part["seconds"] for part in profile["parts"].values())
+        self.assertAlmostEqual(total, profile["step_seconds"],
+                               delta=1e-9 + 1e-6 * total)
+        self.assertGreater(profile["parts"]["rest"]["seconds"], 0)
+        self.expect_error(3, ["--profile", "plain"], "train", self.config,
+                          "--profile", "--set", "train.layers=plain", "--out",
+                          self.folder / "other")
 
     def test_another_run_in_the_folder_needs_force(self):
         run = self.folder / "run"

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "muonlab/kernels/avx512/block_internal.h"
 #include "muonlab/kernels/product_table_internal.h"
 
 namespace muonlab::kernels {
@@ -112,77 +113,6 @@ void tile(const TileCall& call) noexcept {
   }
 }
 
-// The bfloat16 values of `low` (words 0-15) and `high` (words 16-31): nearest,
-// ties to even; a NaN stays one.
-inline __m512i narrow_pair(__m512 low, __m512 high) noexcept {
-#ifdef __AVX512BF16__
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-#else
-  const auto narrow = [](__m512 v) {
-    const __m512i bits = _mm512_castps_si512(v);
-    const __m512i odd =
-        _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_srli_epi32(
-        _mm512_add_epi32(bits,
-                         _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))),
-        16);
-    const __m512i quiet =
-        _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    return _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet));
-  };
-  return _mm512_inserti64x4(_mm512_castsi256_si512(narrow(low)), narrow(high),
-                            1);
-#endif
-}
-
-// Two rows of pairs: word 2j is the low row's column j, word 2j+1 the high's.
-inline __m512i interleave(__m512i rows) noexcept {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11,
-                                         26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
-                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, rows);
-}
-
-// t[i] holds columns {0,4,8,12} + i of four rows, one in each 128-bit lane.
-inline void transpose_lanes(const __m512* v, __m512d* t) noexcept {
-  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[0], v[1]));
-  const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(v[0], v[1]));
-  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(v[2], v[3]));
-  const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(v[2], v[3]));
-  t[0] = _mm512_unpacklo_pd(a, c);
-  t[1] = _mm512_unpackhi_pd(a, c);
-  t[2] = _mm512_unpacklo_pd(b, d);
-  t[3] = _mm512_unpackhi_pd(b, d);
-}
-
-// The 16 columns of an 8 x 16 block, each 8 floats long.
-struct Columns {
-  __m256 column[kPanel];
-};
-
-inline Columns transposed(const __m512 (&v)[kTileRows]) noexcept {
-  __m512d upper[4];
-  __m512d lower[4];
-  transpose_lanes(v, upper);
-  transpose_lanes(v + 4, lower);
-  const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
-  const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
-  Columns t;
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) {
-    const __m512 x =
-        _mm512_castpd_ps(_mm512_permutex2var_pd(upper[i], first, lower[i]));
-    const __m512 y =
-        _mm512_castpd_ps(_mm512_permutex2var_pd(upper[i], second, lower[i]));
-    t.column[i] = _mm512_castps512_ps256(x);
-    t.column[4 + i] = _mm512_extractf32x8_ps(x, 1);
-    t.column[8 + i] = _mm512_castps512_ps256(y);
-    t.column[12 + i] = _mm512_extractf32x8_ps(y, 1);
-  }
-  return t;
-}
-
 // Replaces what is right of the corner's diagonal by its mirror image.
 inline void mirror(__m512 (&v)[kTileRows], BlockShape shape) noexcept {
   const Columns t = transposed(v);
@@ -224,43 +154,10 @@ inline void store_direct(const __m512 (&v)[kTileRows],
 
 inline void store_transposed(const __m512 (&v)[kTileRows],
                              const BlockTarget& target, bool half) noexcept {
-  if (!target.bfloat16) {
-    auto* out = static_cast<float*>(target.transposed);
-    const Columns t = transposed(v);
-#pragma GCC unroll 8
-    for (std::size_t c = 0; c < kTileRows; ++c) {
-      _mm256_store_ps(out + c * kPanel, t.column[c]);
-    }
-    if (half) return;
-#pragma GCC unroll 8
-    for (std::size_t c = kTileRows; c < kPanel; ++c) {
-      _mm256_store_ps(out + c * kPanel, t.column[c]);
-    }
-    return;
-  }
-  // Dword d of row r is its columns 2d and 2d + 1: an 8 x 8 transposition.
-  auto* out = static_cast<int*>(target.transposed);
-  const __m512i a = narrow_pair(v[0], v[4]);
-  const __m512i b = narrow_pair(v[1], v[5]);
-  const __m512i c = narrow_pair(v[2], v[6]);
-  const __m512i d = narrow_pair(v[3], v[7]);
-  const __m512i ab_low = _mm512_unpacklo_epi32(a, b);
-  const __m512i ab_high = _mm512_unpackhi_epi32(a, b);
-  const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
-  const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
-  const __m512i lanes[4] = {_mm512_unpacklo_epi64(ab_low, cd_low),
-                            _mm512_unpackhi_epi64(ab_low, cd_low),
-                            _mm512_unpacklo_epi64(ab_high, cd_high),
-                            _mm512_unpackhi_epi64(ab_high, cd_high)};
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) {
-    const __m512i both = _mm512_shuffle_i64x2(lanes[i], lanes[i], 0xd8);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(out + i * kPanel),
-                       _mm512_castsi512_si256(both));
-    if (!half) {
-      _mm256_store_si256(reinterpret_cast<__m256i*>(out + (4 + i) * kPanel),
-                         _mm512_extracti64x4_epi64(both, 1));
-    }
+  if (target.bfloat16) {
+    store_columns_bfloat16(v, static_cast<int*>(target.transposed), half);
+  } else {
+    store_columns_float32(v, static_cast<float*>(target.transposed), half);
   }
 }
 

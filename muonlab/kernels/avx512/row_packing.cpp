@@ -1,29 +1,12 @@
 // Packing, a line or 16 lines at a time.
 #include <immintrin.h>
 
+#include "muonlab/kernels/avx512/bfloat16_internal.h"
 #include "muonlab/kernels/row_packing_table_internal.h"
 
 namespace muonlab::kernels {
 
 namespace {
-
-inline __m512 widen(__m256i x) noexcept {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
-}
-
-// To nearest, ties to even; a NaN stays one. The conversion instruction would
-// lose denormals.
-inline __m256i narrow(__m512 x) noexcept {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i upper = _mm512_srli_epi32(bits, 16);
-  const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-  const __m512i sum =
-      _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __m512i quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return _mm512_cvtepi32_epi16(
-      _mm512_mask_blend_epi32(nan, _mm512_srli_epi32(sum, 16), quiet));
-}
 
 inline __mmask16 first(std::size_t n) noexcept {
   return static_cast<__mmask16>(n >= 16 ? 0xffffU : (1U << n) - 1U);
@@ -45,7 +28,7 @@ inline __m256i halves(const void* from, std::size_t i, std::size_t n) noexcept {
     return _mm256_maskz_loadu_epi16(
         first(n), static_cast<const std::uint16_t*>(from) + i);
   } else {
-    return narrow(floats<false>(from, i, n));
+    return narrow_exactly(floats<false>(from, i, n));
   }
 }
 inline __m512i join(__m256i low, __m256i high) noexcept {
@@ -139,13 +122,9 @@ template <bool kFromBf16, bool kToBf16>
 inline __m512i line_of(const char* low, const char* high, std::size_t i,
                        std::size_t n) noexcept {
   if constexpr (kToBf16) {
-    const __m512i order = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
-        6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(
-        order, join(halves<kFromBf16>(low, i, n),
-                    high == nullptr ? _mm256_setzero_si256()
-                                    : halves<kFromBf16>(high, i, n)));
+    return interleave(join(halves<kFromBf16>(low, i, n),
+                           high == nullptr ? _mm256_setzero_si256()
+                                           : halves<kFromBf16>(high, i, n)));
   } else {
     return _mm512_castps_si512(floats<kFromBf16>(low, i, n));
   }

@@ -1,23 +1,12 @@
 // 16 values in a register, the last ones under a mask.
 #include <immintrin.h>
 
+#include "muonlab/kernels/avx512/bfloat16_internal.h"
 #include "muonlab/kernels/row_passes_body_internal.h"
 
 namespace muonlab::kernels {
 
 namespace {
-
-/// narrowed(). VCVTNEPS2BF16 would make a zero of a denormal.
-__m256i rounded(__m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i upper = _mm512_srli_epi32(bits, 16);
-  const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-  const __m512i up = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-  const __m512i number = _mm512_srli_epi32(_mm512_add_epi32(bits, up), 16);
-  const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return _mm512_cvtepi32_epi16(
-      _mm512_mask_or_epi32(number, is_nan, upper, _mm512_set1_epi32(0x40)));
-}
 
 struct Sixteen {
   __m512 v;
@@ -25,10 +14,7 @@ struct Sixteen {
   static __mmask16 mask_of(std::size_t count) {
     return static_cast<__mmask16>((1U << count) - 1);
   }
-  static Sixteen widened_of(__m256i bits) {
-    return {_mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
-  }
+  static Sixteen widened_of(__m256i bits) { return {widen(bits)}; }
 
   static Sixteen load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static Sixteen load(const Half* p) {
@@ -44,13 +30,13 @@ struct Sixteen {
   }
   static void store(float* p, Sixteen x) { _mm512_storeu_ps(p, x.v); }
   static void store(Half* p, Sixteen x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), rounded(x.v));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow_exactly(x.v));
   }
   static void store_first(float* p, Sixteen x, std::size_t count) {
     _mm512_mask_storeu_ps(p, mask_of(count), x.v);
   }
   static void store_first(Half* p, Sixteen x, std::size_t count) {
-    _mm256_mask_storeu_epi16(p, mask_of(count), rounded(x.v));
+    _mm256_mask_storeu_epi16(p, mask_of(count), narrow_exactly(x.v));
   }
   static Sixteen set(float x) { return {_mm512_set1_ps(x)}; }
   /// Lane j and j + 8, then j + 4, j + 2 and j + 1.

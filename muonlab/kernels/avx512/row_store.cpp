@@ -1,24 +1,11 @@
 #include <immintrin.h>
 
+#include "muonlab/kernels/avx512/bfloat16_internal.h"
 #include "muonlab/kernels/row_store_table_internal.h"
 
 namespace muonlab::kernels {
 
 namespace {
-
-// To nearest, ties to even; a NaN stays one. The conversion instruction would
-// lose denormals.
-inline __m256i narrow(__m512 x) noexcept {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i upper = _mm512_srli_epi32(bits, 16);
-  const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-  const __m512i sum =
-      _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __m512i quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return _mm512_cvtepi32_epi16(
-      _mm512_mask_blend_epi32(nan, _mm512_srli_epi32(sum, 16), quiet));
-}
 
 template <bool kAdd, bool kBFloat16>
 void store_of(const RowStoreCall& call) noexcept {
@@ -38,7 +25,7 @@ void store_of(const RowStoreCall& call) noexcept {
       const std::size_t at = r * call.result_stride + c;
       if constexpr (kBFloat16) {
         auto* result = static_cast<std::uint16_t*>(call.result) + at;
-        _mm256_mask_storeu_epi16(result, lanes, narrow(v));
+        _mm256_mask_storeu_epi16(result, lanes, narrow_exactly(v));
       } else {
         _mm512_mask_storeu_ps(static_cast<float*>(call.result) + at, lanes, v);
       }
