@@ -1,5 +1,7 @@
 #include "muonlab/data/dataset.h"
 
+#include "muonlab/data/window_rule.h"
+
 #include <utility>
 
 #include "muonlab/core/error.h"
@@ -75,6 +77,18 @@ Dataset Dataset::open(const std::filesystem::path& folder) {
     }
   }
   return dataset;
+}
+
+bool DatasetInfo::split_by_windows() const {
+  return WindowRule::parse(split_rule).has_value();
+}
+
+WindowSplit DatasetInfo::windows(std::int64_t context) const {
+  const auto rule = WindowRule::parse(split_rule);
+  MUONLAB_CHECK(rule.has_value(), "dataset '", corpus_name, "': split by ",
+                split_rule, ", expected a split by windows");
+  return window_split(split(Split::kTrain).n_tokens, context, rule->seed,
+                      rule->held_out);
 }
 
 }  // namespace muonlab::data

@@ -15,6 +15,7 @@
 
 #include "muonlab/data/split.h"
 #include "muonlab/data/tokenizer.h"
+#include "muonlab/data/window_split.h"
 
 namespace muonlab::data {
 
@@ -50,6 +51,13 @@ struct DatasetInfo {
   /// Identifies the dataset: SHA-256 over tokenizer hash, split rule and every
   /// split's counts and shards. Names and the other counts do not enter.
   std::string hash;
+
+  /// The tokens are one text, the `train` split, whose overlapping windows are
+  /// divided at random: see window_split.h.
+  [[nodiscard]] bool split_by_windows() const;
+  /// That division for windows of `context` tokens. Throws
+  /// Error(kInvalidArgument) for a dataset split by documents.
+  [[nodiscard]] WindowSplit windows(std::int64_t context) const;
 
   [[nodiscard]] const SplitInfo& split(Split which) const {
     return splits[static_cast<std::size_t>(which)];

@@ -35,6 +35,11 @@ SamplerOptions checked(const SamplerOptions& options) {
   MUONLAB_CHECK(options.batch >= 1 && options.batch % options.world == 0,
                 "sampler: batch: got ", options.batch,
                 ", expected a positive multiple of ", options.world, " ranks");
+  for (const std::int64_t start : options.windows) {
+    MUONLAB_CHECK(start >= 0 && start + options.context < options.n_tokens,
+                  "sampler: windows: got one at token ", start,
+                  ", expected 0 to ", options.n_tokens - options.context - 1);
+  }
   return options;
 }
 
@@ -49,8 +54,12 @@ Sampler::Sampler(const SamplerOptions& options)
   // So many windows fit whatever the offset below `context`, so that all epochs
   // are equally long; a text of little more than one window bounds the offset
   // instead.
-  windows_ = std::max<std::int64_t>(1, (n - context) / context);
-  offsets_ = std::min(context, n - windows_ * context);
+  if (!options_.windows.empty()) {
+    windows_ = static_cast<std::int64_t>(options_.windows.size());
+  } else {
+    windows_ = std::max<std::int64_t>(1, (n - context) / context);
+    offsets_ = std::min(context, n - windows_ * context);
+  }
   while ((std::uint64_t{1} << (2 * half_bits_)) <
          static_cast<std::uint64_t>(windows_)) {
     ++half_bits_;
@@ -78,6 +87,9 @@ std::int64_t Sampler::epoch(std::int64_t step) const {
 std::int64_t Sampler::start_of(std::int64_t sequence) const {
   const auto epoch = static_cast<std::uint64_t>(sequence / windows_);
   const auto index = static_cast<std::uint64_t>(sequence % windows_);
+  if (!options_.windows.empty()) {
+    return options_.windows[permuted(epoch, index)];
+  }
   const auto offset = static_cast<std::int64_t>(
       offset_.bits(epoch, 0) % static_cast<std::uint64_t>(offsets_));
   const auto window = static_cast<std::int64_t>(permuted(epoch, index));

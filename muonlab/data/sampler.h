@@ -13,6 +13,9 @@ struct SamplerOptions {
   std::int64_t context = 0;   ///< T: tokens that a window predicts, 1 or more
   std::int64_t batch = 0;     ///< windows per step over all ranks
   std::uint64_t seed = 0;
+  /// First tokens of the windows to deal out instead; none: those described at
+  /// Sampler.
+  std::vector<std::int64_t> windows = {};
   std::int64_t rank = 0;   ///< in [0, world)
   std::int64_t world = 1;  ///< ranks; divides `batch`
 };

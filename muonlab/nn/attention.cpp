@@ -15,6 +15,7 @@ Attention::Attention(const ModelConfig& config, std::int64_t layer)
       heads_(config.heads),
       scale_(1 / std::sqrt(static_cast<double>(config.width / config.heads))),
       qk_norm_(config.qk_norm),
+      by_head_(config.positions == "rotary_by_head"),
       norm_eps_(config.norm_eps) {
   if (config.scale_attention_by_layer) scale_ /= static_cast<double>(layer + 1);
   qkv_ = register_parameter("qkv", torch::zeros({3 * width_, width_}));
@@ -54,8 +55,8 @@ void Attention::saw_logits(const at::Tensor& largest) {
   largest_ = largest_.defined() ? at::maximum(largest_, largest) : largest;
 }
 
-at::Tensor Attention::forward(const at::Tensor& x,
-                              const RotaryTable& table) const {
+at::Tensor Attention::forward(const at::Tensor& x, const RotaryTable& table,
+                              double dropout) const {
   const std::int64_t batch = x.size(0);
   const std::int64_t tokens = x.size(1);
   const at::Tensor qkv = nn::linear(x, qkv_);
@@ -73,15 +74,21 @@ at::Tensor Attention::forward(const at::Tensor& x,
     k = nn::rms_norm(k, one, norm_eps_);
   }
   if (table.cosine.defined()) {
-    q = nn::rotate(q, table);
-    k = nn::rotate(k, table);
+    const auto rotated = [&](const at::Tensor& y) {
+      return by_head_ ? nn::rotate(y.transpose(1, 2), table).transpose(1, 2)
+                      : nn::rotate(y, table);
+    };
+    q = rotated(q);
+    k = rotated(k);
   }
   if (watched_) see_logits(q, k);
   const at::Tensor mixed = at::scaled_dot_product_attention(
       q.transpose(1, 2), k.transpose(1, 2), part(2).transpose(1, 2),
-      /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, scale_);
-  return nn::linear(mixed.transpose(1, 2).reshape({batch, tokens, width_}),
-                    output_);
+      /*attn_mask=*/{}, dropout, /*is_causal=*/true, scale_);
+  return nn::drop(
+      nn::linear(mixed.transpose(1, 2).reshape({batch, tokens, width_}),
+                 output_),
+      dropout);
 }
 
 }  // namespace muonlab::nn

@@ -18,8 +18,10 @@ class Attention : public torch::nn::Module, public DeclaresRoles {
   /// `layer` counts from 0; it matters under scale_attention_by_layer only.
   Attention(const ModelConfig& config, std::int64_t layer);
   /// x (batch, tokens, width) -> same shape. An empty table: no positions.
+  /// `dropout`: the share of probabilities, and of the result, set to zero.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x,
-                                   const RotaryTable& table) const;
+                                   const RotaryTable& table,
+                                   double dropout = 0) const;
   [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
       const override;
 
@@ -44,6 +46,7 @@ class Attention : public torch::nn::Module, public DeclaresRoles {
   std::int64_t heads_;
   double scale_;  // of the logits
   bool qk_norm_;
+  bool by_head_;  // rotary by the head's number
   double norm_eps_;
   at::Tensor qkv_;
   at::Tensor output_;

@@ -23,16 +23,19 @@ std::vector<ParameterDeclaration> FeedForward::declared_roles() const {
           {"down", Role::kMatrix, {}}};
 }
 
-at::Tensor FeedForward::forward(const at::Tensor& x) const {
+at::Tensor FeedForward::forward(const at::Tensor& x, double dropout) const {
   const at::Tensor inner = nn::linear(x, up_);
-  if (activation_ == "swiglu") return nn::linear(nn::swiglu(inner), down_);
-  if (activation_ == "silu") return nn::linear(at::silu(inner), down_);
-  if (activation_ == "relu2") {
-    return nn::linear(at::relu(inner).square(), down_);
-  }
-  if (activation_ == "gelu") return nn::linear(at::gelu(inner, "tanh"), down_);
+  return nn::drop(nn::linear(nn::drop(activated(inner), dropout), down_),
+                  dropout);
+}
+
+at::Tensor FeedForward::activated(const at::Tensor& inner) const {
+  if (activation_ == "swiglu") return nn::swiglu(inner);
+  if (activation_ == "silu") return at::silu(inner);
+  if (activation_ == "relu2") return at::relu(inner).square();
+  if (activation_ == "gelu") return at::gelu(inner, "tanh");
   const at::Tensor gate = at::gelu(inner.narrow(-1, 0, hidden_), "tanh");
-  return nn::linear(gate * inner.narrow(-1, hidden_, hidden_), down_);
+  return gate * inner.narrow(-1, hidden_, hidden_);
 }
 
 }  // namespace muonlab::nn

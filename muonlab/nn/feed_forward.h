@@ -19,8 +19,10 @@ namespace muonlab::nn {
 class FeedForward : public torch::nn::Module, public DeclaresRoles {
  public:
   explicit FeedForward(const ModelConfig& config);
-  /// x (..., width) -> same shape.
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x) const;
+  /// x (..., width) -> same shape. `dropout`: the share of values set to zero
+  /// after the activation, and of the result.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x,
+                                   double dropout = 0) const;
   [[nodiscard]] std::vector<ParameterDeclaration> declared_roles()
       const override;
 
@@ -28,6 +30,8 @@ class FeedForward : public torch::nn::Module, public DeclaresRoles {
   [[nodiscard]] const at::Tensor& down() const { return down_; }
 
  private:
+  [[nodiscard]] at::Tensor activated(const at::Tensor& inner) const;
+
   std::string activation_;
   bool gated_;
   std::int64_t hidden_;

@@ -149,6 +149,10 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
   return RotateFunction::apply(x, rows(table.cosine), rows(table.sine));
 }
 
+at::Tensor drop(const at::Tensor& x, double share) {
+  return share > 0 ? at::dropout(x, share, /*train=*/true) : x;
+}
+
 at::Tensor swiglu(const at::Tensor& x) { return SwigluFunction::apply(x); }
 
 }  // namespace muonlab::nn

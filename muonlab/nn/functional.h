@@ -34,4 +34,9 @@ struct RotaryTable {
 /// Shazeer, arXiv 2002.05202.
 [[nodiscard]] at::Tensor swiglu(const at::Tensor& x);
 
+/// Inverted dropout: each value becomes 0 with probability `share`, else is
+/// divided by 1 - share; x itself where the share is 0. LibTorch's default
+/// generator decides.
+[[nodiscard]] at::Tensor drop(const at::Tensor& x, double share);
+
 }  // namespace muonlab::nn

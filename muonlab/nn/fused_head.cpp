@@ -15,6 +15,11 @@ struct Chunk {
   std::size_t count;
 };
 
+// Whether the target is the first of the largest logits.
+bool is_hit(const float* logits, std::size_t count, std::int64_t target) {
+  return std::max_element(logits, logits + count) - logits == target;
+}
+
 // The chunk's rows of this thread: normed, multiplied, compared.
 void logits_of(const PassThread& t, const HeadWeights& weights,
                const Chunk& chunk, const std::int64_t* targets, float scale) {
@@ -35,6 +40,12 @@ void logits_of(const PassThread& t, const HeadWeights& weights,
     t.product(PassPart::kHeadProducts, normed, weights.head->rows(), logits, 0,
               rows);
     const PassProfile::Timer timer(t.profile, PassPart::kCrossEntropy);
+    if (!s.backward) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        m.hits[place + i] = is_hit(t.own().logits + i * s.vocabulary,
+                                   s.vocabulary, targets[place + i]);
+      }
+    }
     const Rows d_logits =
         s.backward ? t.rows(m.d_logits, row, s.vocabulary) : Rows{};
     kernels::cross_entropy(rows, s.vocabulary, logits, targets + place, scale,

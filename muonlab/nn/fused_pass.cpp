@@ -48,6 +48,17 @@ void check_tokens(const at::Tensor& tensor, const char* what,
   }
 }
 
+void refuse_plain_only(const ModelConfig& config) {
+  const std::string what = config.dropout > 0 ? "dropout"
+                           : config.positions == "rotary_by_head"
+                               ? "positions = rotary_by_head"
+                               : "";
+  if (what.empty()) return;
+  throw Error(ErrorKind::kUnsupported,
+              concat("FusedPass: the fused layers have no ", what),
+              "use the plain layers (train.layers=plain)");
+}
+
 }  // namespace
 
 class FusedPass::Impl {
@@ -59,6 +70,7 @@ class FusedPass::Impl {
         pool_(pool),
         barrier_(pool.size()),
         weights_(model.weights()) {
+    refuse_plain_only(model.config());
     for (const auto& item : model.named_parameters()) {
       const at::Tensor& p = item.value();
       if (!p.device().is_cpu() || p.scalar_type() != at::kFloat ||
@@ -105,8 +117,10 @@ class FusedPass::Impl {
   }
 
   std::vector<float> token_losses(const at::Tensor& tokens,
-                                  const at::Tensor& targets) {
+                                  const at::Tensor& targets,
+                                  std::vector<std::uint8_t>* hits) {
     run(tokens, targets, false, 0, false);
+    if (hits != nullptr) hits->assign(memory_.hits, memory_.hits + sizes_.rows);
     const auto all = losses();
     return {all.begin(), all.end()};
   }
@@ -221,6 +235,7 @@ class FusedPass::Impl {
         block_backward(thread, block, blocks_[layer],
                        gains + 2 * layer * sizes_.width);
       }
+      scale_embedded(thread, memory_.backward.dx);
       thread.wait();
       embedding_gradient(thread, indices_of(tokens), d_embedding);
       gain_gradients(thread, d_gain);
@@ -274,11 +289,22 @@ class FusedPass::Impl {
                     table + static_cast<std::size_t>(tokens[row]) * s.width,
                     s.width * sizeof(float));
       }
+      scale_embedded(t, x);
     }
     for (std::size_t layer = 0; layer < s.layers; ++layer) {
       float* out =
           layer + 1 < s.layers ? memory_.blocks[layer + 1].x : memory_.out;
       block_forward(t, memory_.blocks[layer], blocks_[layer], layer, out);
+    }
+  }
+
+  // This thread's rows, on the way in and on the way back.
+  void scale_embedded(const PassThread& t, float* x) const {
+    if (!model_.config().scale_embedding) return;
+    const float scale = std::sqrt(static_cast<float>(sizes_.width));
+    for (std::size_t i = t.row_begin() * sizes_.width;
+         i < t.row_end() * sizes_.width; ++i) {
+      x[i] *= scale;
     }
   }
 
@@ -353,8 +379,9 @@ double FusedPass::add_gradients(const at::Tensor& tokens,
 }
 
 std::vector<float> FusedPass::losses(const at::Tensor& tokens,
-                                     const at::Tensor& targets) {
-  return impl_->token_losses(tokens, targets);
+                                     const at::Tensor& targets,
+                                     std::vector<std::uint8_t>* hits) {
+  return impl_->token_losses(tokens, targets, hits);
 }
 
 double FusedPass::forward_seconds() const { return impl_->forward_seconds; }

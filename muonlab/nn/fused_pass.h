@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -23,7 +24,7 @@ namespace muonlab::nn {
 class FusedPass {
  public:
   /// Throws Error(kUnsupported) unless the parameters are float32 tensors in C
-  /// order on the CPU.
+  /// order on the CPU, and for dropout and rotary_by_head.
   FusedPass(LanguageModel& model, const FusedOptions& options,
             core::ThreadPool& pool);
   FusedPass(const FusedPass&) = delete;
@@ -39,9 +40,11 @@ class FusedPass {
   double add_gradients(const at::Tensor& tokens, const at::Tensor& targets,
                        double scale = 1, bool accumulate = false);
 
-  /// Cross-entropy of each token, in order, without gradients.
-  [[nodiscard]] std::vector<float> losses(const at::Tensor& tokens,
-                                          const at::Tensor& targets);
+  /// Cross-entropy of each token, in order, without gradients. `hits`, where
+  /// wanted, gets a 1 for each token that the model ranks first.
+  [[nodiscard]] std::vector<float> losses(
+      const at::Tensor& tokens, const at::Tensor& targets,
+      std::vector<std::uint8_t>* hits = nullptr);
 
   /// Of the last add_gradients(), until the loss was known; the head's
   /// gradients, which are made chunk by chunk with the loss, are part of it.

@@ -65,6 +65,9 @@ PassMemory take_all(const PassSizes& s, std::size_t threads, bool qk_norm,
   m.out_inverse = layout.floats(s.rows);
   m.out_normed = layout.bytes(s.head_rows * s.width * element);
   m.losses = layout.floats(s.rows);
+  if (!s.backward) {
+    m.hits = reinterpret_cast<std::uint8_t*>(layout.bytes(s.rows));
+  }
   m.largest_logits = layout.floats(s.layers * s.batch * s.heads);
   if (s.backward) {
     BackwardMemory& b = m.backward;

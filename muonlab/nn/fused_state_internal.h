@@ -85,6 +85,7 @@ struct PassMemory {
   std::byte* out_normed = nullptr;  ///< (head_rows, width)
   std::byte* d_logits = nullptr;    ///< (head_rows, vocabulary)
   float* losses = nullptr;          ///< (rows)
+  std::uint8_t* hits = nullptr;     ///< (rows), in a forward pass
   float* largest_logits = nullptr;  ///< (layers, batch, heads)
 };
 
@@ -169,7 +170,8 @@ struct HeadWeights {
   float* d_head = nullptr;
 };
 /// Fills memory.losses from memory.out and, in a backward pass, dx and d_out
-/// with `scale` times the gradient of the losses' sum, and the head's gradient.
+/// with `scale` times the gradient of the losses' sum, and the head's gradient;
+/// in a forward pass memory.hits as well.
 void head_pass(const PassThread& thread, const HeadWeights& weights,
                const std::int64_t* targets, float scale, float* gain);
 

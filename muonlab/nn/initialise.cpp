@@ -34,6 +34,7 @@ std::optional<double> deviation(const std::string& name,
     throw Error(ErrorKind::kInternal,
                 concat("initialise: no rule for parameter '", name, "'"));
   }
+  if (config.init_matrix_std) return *config.init_matrix_std;
   const double gain = output ? config.init_output_gain : config.init_gain;
   return gain / std::sqrt(static_cast<double>(parameter.size(1)));
 }

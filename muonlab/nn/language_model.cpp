@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <cmath>
 #include <string>
 
 #include "muonlab/core/error.h"
@@ -33,10 +34,11 @@ BlockTensors Block::tensors() const {
           .scale = attention_->scale()};
 }
 
-at::Tensor Block::forward(const at::Tensor& x, const RotaryTable& table) const {
+at::Tensor Block::forward(const at::Tensor& x, const RotaryTable& table,
+                          double dropout) const {
   const at::Tensor y =
-      x + attention_->forward(attention_norm_->forward(x), table);
-  return y + feed_forward_->forward(feed_forward_norm_->forward(y));
+      x + attention_->forward(attention_norm_->forward(x), table, dropout);
+  return y + feed_forward_->forward(feed_forward_norm_->forward(y), dropout);
 }
 
 LanguageModel::LanguageModel(const ModelConfig& config)
@@ -56,6 +58,10 @@ LanguageModel::LanguageModel(const ModelConfig& config)
   if (!config.tied_head) {
     head_ = register_parameter("head",
                                torch::zeros({config.vocabulary, config.width}));
+  }
+  if (config.positions == "rotary_by_head") {
+    table_ = rotary_table(config.heads, config.width / config.heads,
+                          config.rope_theta, torch::kFloat);
   }
   if (config.positions == "rotary") {
     table_ = rotary_table(config.context, config.width / config.heads,
@@ -87,7 +93,7 @@ at::Tensor LanguageModel::largest_logits(std::int64_t layer) const {
 void LanguageModel::to_double() {
   to(torch::kDouble);
   if (table_.cosine.defined()) {
-    table_ = rotary_table(config_.context, config_.width / config_.heads,
+    table_ = rotary_table(table_.cosine.size(0), config_.width / config_.heads,
                           config_.rope_theta, torch::kDouble);
   }
 }
@@ -111,20 +117,30 @@ ModelTensors LanguageModel::weights() const {
 }
 
 at::Tensor LanguageModel::forward(const at::Tensor& tokens) const {
+  return logits(tokens, 0);
+}
+
+at::Tensor LanguageModel::logits(const at::Tensor& tokens,
+                                 double dropout) const {
   MUONLAB_CHECK(tokens.dim() == 2 && tokens.size(1) <= config_.context,
                 "LanguageModel: tokens: got shape ", tokens.sizes(),
                 ", expected (batch, length) with length at most ",
                 config_.context);
   at::Tensor x = torch::embedding(embedding_, tokens);
-  for (const auto& block : blocks_) x = block->forward(x, table_);
-  return nn::linear(norm_->forward(x), config_.tied_head ? embedding_ : head_);
+  if (config_.scale_embedding) {
+    x = x * std::sqrt(static_cast<double>(config_.width));
+  }
+  x = nn::drop(x, dropout);
+  for (const auto& block : blocks_) x = block->forward(x, table_, dropout);
+  return nn::linear(nn::drop(norm_->forward(x), dropout),
+                    config_.tied_head ? embedding_ : head_);
 }
 
 at::Tensor LanguageModel::loss(const at::Tensor& tokens,
                                const at::Tensor& targets) const {
-  const at::Tensor logits = forward(tokens);
-  return at::cross_entropy_loss(logits.view({-1, config_.vocabulary}),
-                                targets.reshape({-1}));
+  return at::cross_entropy_loss(
+      logits(tokens, config_.dropout).view({-1, config_.vocabulary}),
+      targets.reshape({-1}));
 }
 
 }  // namespace muonlab::nn

@@ -38,8 +38,10 @@ struct ModelTensors {
 class Block : public torch::nn::Module {
  public:
   Block(const ModelConfig& config, std::int64_t layer);
+  /// x (batch, length, width); `dropout` is the share of values set to zero.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x,
-                                   const RotaryTable& table) const;
+                                   const RotaryTable& table,
+                                   double dropout = 0) const;
   [[nodiscard]] Attention& attention() { return *attention_; }
   [[nodiscard]] BlockTensors tensors() const;
 
@@ -58,9 +60,11 @@ class LanguageModel : public torch::nn::Module, public DeclaresRoles {
   explicit LanguageModel(const ModelConfig& config);
 
   /// tokens (batch, length) int64, length <= context -> logits
-  /// (batch, length, vocabulary).
+  /// (batch, length, vocabulary). Without dropout.
   [[nodiscard]] at::Tensor forward(const at::Tensor& tokens) const;
-  /// Mean cross-entropy in nats of targets (batch, length), a scalar.
+  /// Mean cross-entropy in nats of targets (batch, length), a scalar, for
+  /// training: with the configuration's dropout, whose values LibTorch's
+  /// default generator draws.
   [[nodiscard]] at::Tensor loss(const at::Tensor& tokens,
                                 const at::Tensor& targets) const;
 
@@ -81,6 +85,9 @@ class LanguageModel : public torch::nn::Module, public DeclaresRoles {
   void to_double();
 
  private:
+  [[nodiscard]] at::Tensor logits(const at::Tensor& tokens,
+                                  double dropout) const;
+
   ModelConfig config_;
   RotaryTable table_;
   at::Tensor embedding_;

@@ -52,15 +52,18 @@ void validate(const ModelConfig& c) {
                 ", expected a divisor of width ", c.width);
   check_choice(c.activation, "activation",
                {"swiglu", "geglu", "silu", "gelu", "relu2"});
-  check_choice(c.positions, "positions", {"rotary", "none"});
-  MUONLAB_CHECK(c.positions != "rotary" || c.width / c.heads % 2 == 0,
+  check_choice(c.positions, "positions", {"rotary", "none", "rotary_by_head"});
+  MUONLAB_CHECK(c.positions == "none" || c.width / c.heads % 2 == 0,
                 "model.heads: got ", c.heads, ", so a head has ",
                 c.width / c.heads, " features; rotary needs an even number");
   MUONLAB_CHECK(c.rope_theta > 1, "model.rope_theta: got ", c.rope_theta,
                 ", expected more than 1");
   MUONLAB_CHECK(c.norm_eps > 0, "model.norm_eps: got ", c.norm_eps,
                 ", expected more than 0");
+  MUONLAB_CHECK(c.dropout >= 0 && c.dropout < 1, "model.dropout: got ",
+                c.dropout, ", expected at least 0 and less than 1");
   check_std(c.init_gain, "init_gain");
+  if (c.init_matrix_std) check_std(*c.init_matrix_std, "init_matrix_std");
   check_std(c.init_output_gain, "init_output_gain");
   check_std(c.init_embedding_std, "init_embedding_std");
   check_std(c.init_head_std, "init_head_std");

@@ -12,7 +12,8 @@ double Schedule::factor(std::int64_t step) const {
   MUONLAB_CHECK(step >= 0 && step < total, "schedule: step: got ", step,
                 ", expected 0 to ", total - 1);
   if (step < warmup) {
-    return static_cast<double>(step + 1) / static_cast<double>(warmup);
+    return static_cast<double>(warmup_from_zero ? step : step + 1) /
+           static_cast<double>(warmup);
   }
   const std::int64_t descent = shape == ScheduleShape::kConstant ? 0
                                : shape == ScheduleShape::kTrapezoid

@@ -23,6 +23,9 @@ struct Schedule {
   std::int64_t warmup = 0;  ///< steps: step s < warmup has (s + 1) / warmup
   std::int64_t decay = 0;   ///< trapezoid only: steps of the descent
   double floor = 0;         ///< in [0, 1], as a share of the peak
+  /// The warm-up starts at zero: step s < warmup has s / warmup, so that the
+  /// first step moves nothing (PyTorch's LambdaLR examples).
+  bool warmup_from_zero = false;
 
   /// For 0 <= step < total; steps outside are an Error(kInvalidArgument).
   [[nodiscard]] double factor(std::int64_t step) const;

@@ -17,6 +17,12 @@ namespace {
 
 using formats::Json;
 
+// Runs of before it was taken lack it.
+std::optional<double> accuracy_of(const Json& json) {
+  if (!json.contains("accuracy")) return std::nullopt;
+  return formats::number_from_json(json.at("accuracy"), "accuracy");
+}
+
 // Throws nlohmann's exceptions on an object that is no record of a run.
 void add_point(const Json& json, Cell& cell) {
   const std::string kind = json.at("t").get<std::string>();
@@ -25,7 +31,9 @@ void add_point(const Json& json, Cell& cell) {
   (kind == "train" ? cell.train : cell.held_out)
       .push_back({json.at("step").get<std::int64_t>(),
                   json.at("tokens").get<std::int64_t>(),
-                  formats::number_from_json(json.at(key), key)});
+                  formats::number_from_json(json.at(key), key),
+                  formats::number_from_json(json.at("wall"), "wall"),
+                  accuracy_of(json)});
 }
 
 // A line that a kill cut short is left out; anything else odd is an error.
@@ -50,7 +58,7 @@ void read_curves(const std::filesystem::path& path, Cell& cell) {
 std::string model_line(const nn::ModelConfig& m, std::int64_t parameters) {
   return concat("decoder transformer, width ", m.width, ", ", m.layers,
                 " layers, ", m.heads, " heads, ", m.activation, " (", m.hidden,
-                "), ", m.positions == "rotary" ? "rotary" : "no",
+                "), ", m.positions == "none" ? "no" : m.positions,
                 " positions, ", m.tied_head ? "tied" : "untied", " head, ",
                 core::grouped(parameters), " parameters");
 }
@@ -104,6 +112,9 @@ bool read_finished(const std::filesystem::path& folder,
   cell.loss = s.status == "diverged" ? s.initial_loss : s.val_loss;
   cell.bits_per_byte = s.bits_per_byte;
   cell.standard_error = s.standard_error;
+  cell.accuracy = s.accuracy;
+  cell.flops = s.flops;
+  cell.tokens = s.tokens;
   cell.clipped_share = s.clipped_share;
   cell.wall_seconds = s.train_seconds;
   cell.peak_memory_bytes = s.peak_memory_bytes;
@@ -150,8 +161,13 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
     bytes += info.split(split).bytes;
   }
   setup.corpus = concat(info.corpus_name, ": ", documents, " documents, ",
-                        core::byte_size(static_cast<double>(bytes)),
-                        "; split by document hash (", info.split_rule, ")");
+                        core::byte_size(static_cast<double>(bytes)), "; ",
+                        info.split_by_windows()
+                            ? "overlapping windows of one text, divided at "
+                              "random ("
+                            : "split by document hash (",
+                        info.split_rule, ")");
+  setup.split_by_windows = info.split_by_windows();
   setup.tokenizer = concat(info.tokenizer_kind, ", vocabulary ",
                            core::grouped(info.vocabulary),
                            ", trained on the training documents");
@@ -162,8 +178,15 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
   setup.machine = train::machine_line();
   setup.versions = train::version_line();
   setup.steps = config.steps;
-  setup.last_rate_share =
-      config.schedule_shape == "constant" ? 1 : config.schedule_floor;
+  setup.last_rate_share = train::schedule_of(config).factor(config.steps - 1);
+  // A schedule that ends one step after the last has decayed.
+  if (config.schedule_shape != "constant" && config.schedule_length == 1) {
+    setup.last_rate_share = config.schedule_floor;
+  }
+  setup.flops_per_token = nn::flops_per_token(config.model);
+  setup.width = config.model.width;
+  setup.layers = config.model.layers;
+  setup.report = plan.report;
   setup.tokens_per_step = config.batch * config.model.context;
   setup.train_tokens = info.split(data::Split::kTrain).n_tokens;
   setup.held_out_tokens = config.eval_windows * config.model.context;
@@ -173,6 +196,15 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
   }
   setup.not_tuned = shared_settings(config);
   return setup;
+}
+
+void describe_case(const CasePlan& one, Setup& setup) {
+  setup.case_name = one.name;
+  setup.case_title = one.title;
+  setup.rates_from = one.rates_from;
+  for (const auto& [key, value] : one.settings) {
+    setup.case_settings.push_back(concat(key, " = ", value.dump()));
+  }
 }
 
 std::string prepare_command(const StudyPlan& plan,

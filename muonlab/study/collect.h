@@ -28,6 +28,9 @@ namespace muonlab::study {
                                    const train::RunConfig& config,
                                    const data::Dataset& dataset);
 
+/// What the report says of a case.
+void describe_case(const CasePlan& one, Setup& setup);
+
 /// The command that makes a dataset like this one.
 [[nodiscard]] std::string prepare_command(const StudyPlan& plan,
                                           const data::DatasetInfo& info);

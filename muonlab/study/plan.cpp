@@ -6,203 +6,103 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/study/plan_values_internal.h"
 
 namespace muonlab::study {
 
 namespace {
 
+using detail::refuse_decided;
+using detail::Value;
+using detail::wrong;
 using formats::Json;
 
 constexpr const char* kPrefix = "study.";
 
-[[noreturn]] void wrong(const std::string& where, const std::string& what) {
-  throw Error(ErrorKind::kInvalidArgument, concat(where, ": ", what));
+using Setter = void (*)(StudyPlan&, const Value&);
+
+const std::map<std::string, Setter>& setters() {
+  static const std::map<std::string, Setter> kSetters = {
+      {"name", [](StudyPlan& p, const Value& v) { p.name = v.text(); }},
+      {"title", [](StudyPlan& p, const Value& v) { p.title = v.text(); }},
+      {"baseline", [](StudyPlan& p, const Value& v) { p.baseline = v.text(); }},
+      {"report",
+       [](StudyPlan& p, const Value& v) {
+         p.report = v.word({"", "published-1", "published-2"});
+       }},
+      {"search_seed",
+       [](StudyPlan& p, const Value& v) { p.search_seed = v.integer(0); }},
+      {"extensions",
+       [](StudyPlan& p, const Value& v) {
+         p.search.extensions = v.integer(0);
+       }},
+      {"jobs",
+       [](StudyPlan& p, const Value& v) { p.jobs = v.count_or_auto(); }},
+      {"threads",
+       [](StudyPlan& p, const Value& v) { p.threads = v.count_or_auto(); }},
+      {"final_eval_every",
+       [](StudyPlan& p, const Value& v) { p.final_eval_every = v.integer(0); }},
+      {"timing_steps",
+       [](StudyPlan& p, const Value& v) { p.timing_steps = v.integer(0); }},
+      {"final_seeds",
+       [](StudyPlan& p, const Value& v) { p.final_seeds = v.integers(); }}};
+  return kSetters;
 }
 
-std::string text_of(const Json& value, const std::string& where,
-                    const std::string& key) {
-  if (!value.is_string()) {
-    wrong(where, concat("'", key, "': got ", value.dump(),
-                        ", expected a text in quotes"));
-  }
-  return value.get<std::string>();
+// Whether `name` is "TABLE.rest"; `rest` is then set.
+bool below(const std::string& name, const std::string& table,
+           std::string& rest) {
+  if (name.rfind(table + ".", 0) != 0) return false;
+  rest = name.substr(table.size() + 1);
+  return true;
 }
 
-std::int64_t integer_of(const Json& value, const std::string& where,
-                        const std::string& key, std::int64_t least) {
-  if (!value.is_number_integer() || value.get<std::int64_t>() < least) {
-    wrong(where, concat("'", key, "': got ", value.dump(),
-                        ", expected a whole number from ", least));
-  }
-  return value.get<std::int64_t>();
-}
-
-// Nothing for "auto".
-std::optional<std::int64_t> count_or_auto(const Json& value,
-                                          const std::string& where,
-                                          const std::string& key) {
-  if (value.is_string() && value.get<std::string>() == "auto") {
-    return std::nullopt;
-  }
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 1) {
-    wrong(where, concat("'", key, "': got ", value.dump(),
-                        ", expected \"auto\" or a whole number from 1"));
-  }
-  return value.get<std::int64_t>();
-}
-
-std::vector<double> rates_of(const Json& value, const std::string& where,
-                             const std::string& key) {
-  if (!value.is_array() || value.empty()) {
-    wrong(where, concat("'", key, "': got ", value.dump(),
-                        ", expected a list of rates"));
-  }
-  std::vector<double> rates;
-  for (const Json& item : value) {
-    if (!item.is_number() || !(item.get<double>() > 0)) {
-      wrong(where, concat("'", key, "': got ", item.dump(),
-                          ", expected rates above 0"));
-    }
-    rates.push_back(item.get<double>());
-  }
-  if (std::set<double>(rates.begin(), rates.end()).size() != rates.size()) {
-    wrong(where, concat("'", key, "': got ", value.dump(),
-                        ", expected no rate twice"));
-  }
-  return rates;
-}
-
-void flatten(const Json& value, const std::string& prefix,
-             std::vector<std::pair<std::string, Json>>& out) {
-  for (const auto& [key, item] : value.items()) {
-    if (item.is_object()) {
-      flatten(item, prefix + key + ".", out);
-    } else {
-      out.emplace_back(prefix + key, item);
-    }
-  }
-}
-
-// Keys that a study decides itself, each with what decides it.
-void refuse_decided(const std::string& key, const std::string& where) {
-  static const std::map<std::string, std::string> kDecided = {
-      {"optim.rule", "each arm's 'rule'"},
-      {"optim.lr", "the arms' grids"},
-      {"optim.auxiliary.lr", "the arms' grids"},
-      {"train.seed", "study.search_seed and study.final_seeds"},
-      {"train.threads", "study.threads, or by measurement"},
-      {"eval.split", "selection for the search, reporting for final seeds"},
-      {"eval.every", "study.final_eval_every"}};
-  const auto found = kDecided.find(key);
-  if (found == kDecided.end()) return;
-  wrong(where, concat("'", key, "' has no effect in a study; it is decided by ",
-                      found->second));
-}
-
-ArmPlan read_arm(const Json& table, const std::string& where) {
-  static const std::vector<std::string> kKeys = {
-      "name", "rule", "description", "hidden", "auxiliary", "joint", "set"};
-  ArmPlan arm;
-  for (const auto& [key, value] : table.items()) {
-    if (key == "name") {
-      arm.name = text_of(value, where, key);
-    } else if (key == "rule") {
-      arm.rule = text_of(value, where, key);
-    } else if (key == "description") {
-      arm.description = text_of(value, where, key);
-    } else if (key == "hidden") {
-      arm.hidden = rates_of(value, where, key);
-    } else if (key == "auxiliary") {
-      arm.auxiliary = rates_of(value, where, key);
-    } else if (key == "joint") {
-      arm.joint = rates_of(value, where, key);
-    } else if (key == "set" && value.is_object()) {
-      flatten(value, "", arm.settings);
-      for (const auto& [setting, ignored] : arm.settings) {
-        refuse_decided(setting, where);
-        if (setting.rfind("optim.", 0) != 0) {
-          wrong(where,
-                concat("'set': got '", setting,
-                       "', expected keys of [optim]: arms differ in the "
-                       "optimizer alone, or nothing could be concluded"));
-        }
-      }
-    } else {
-      wrong(where, concat("unknown key '", key, "' of an arm",
-                          core::suggestion(key, kKeys)));
-    }
-  }
-  if (arm.name.empty() || arm.name.find_first_of("/ ") != std::string::npos) {
-    wrong(where, concat("an arm's name: got '", arm.name,
-                        "', expected a word without '/' or blanks"));
-  }
-  if (arm.is_joint() ? !arm.hidden.empty() || !arm.auxiliary.empty()
-                     : arm.hidden.empty() || arm.auxiliary.empty()) {
-    wrong(where, concat("arm '", arm.name,
-                        "': expected either 'joint', or both 'hidden' and "
-                        "'auxiliary'"));
-  }
-  std::sort(arm.hidden.begin(), arm.hidden.end());
-  std::sort(arm.joint.begin(), arm.joint.end());
-  return arm;
-}
-
-void set_study_key(StudyPlan& plan, const std::string& key, const Json& value,
+void set_study_key(StudyPlan& plan, const std::string& key, const Json& json,
                    const std::string& where) {
-  static const std::vector<std::string> kKeys = {
-      "study.name",         "study.title",
-      "study.baseline",     "study.search_seed",
-      "study.final_seeds",  "study.extensions",
-      "study.jobs",         "study.threads",
-      "study.timing_steps", "study.final_eval_every",
-      "study.arms"};
   const std::string name = key.substr(std::string(kPrefix).size());
-  if (name == "name") {
-    plan.name = text_of(value, where, key);
-  } else if (name == "title") {
-    plan.title = text_of(value, where, key);
-  } else if (name == "baseline") {
-    plan.baseline = text_of(value, where, key);
-  } else if (name == "search_seed") {
-    plan.search_seed = integer_of(value, where, key, 0);
-  } else if (name == "extensions") {
-    plan.extensions = integer_of(value, where, key, 0);
-  } else if (name == "jobs") {
-    plan.jobs = count_or_auto(value, where, key);
-  } else if (name == "threads") {
-    plan.threads = count_or_auto(value, where, key);
-  } else if (name == "final_eval_every") {
-    plan.final_eval_every = integer_of(value, where, key, 0);
-  } else if (name == "timing_steps") {
-    plan.timing_steps = integer_of(value, where, key, 0);
-  } else if (name == "final_seeds") {
-    if (!value.is_array()) {
-      wrong(where, concat("'", key, "': got ", value.dump(),
-                          ", expected a list of whole numbers"));
-    }
-    plan.final_seeds.clear();
-    for (const Json& seed : value) {
-      plan.final_seeds.push_back(integer_of(seed, where, key, 0));
-    }
-  } else if (name == "arms") {
-    wrong(where, "'study.arms': expected [[study.arms]] tables in the plan");
-  } else {
+  const Value value{json, where, key};
+  std::string rest;
+  if (below(name, "search", rest)) {
+    detail::set_search_key(plan.search, rest, value);
+    return;
+  }
+  if (below(name, "data", rest)) {
+    if (!plan.recipe) plan.recipe.emplace();
+    detail::set_recipe_key(*plan.recipe, rest, value);
+    return;
+  }
+  if (name == "arms" || name == "cases") {
     wrong(where,
-          concat("unknown key '", key, "'", core::suggestion(key, kKeys)));
+          concat("'", key, "': expected [[", key, "]] tables in the plan"));
+  }
+  const auto setter = setters().find(name);
+  if (setter != setters().end()) {
+    setter->second(plan, value);
+    return;
+  }
+  std::vector<std::string> known = {"study.arms", "study.cases"};
+  for (const auto& [one, ignored] : setters()) known.push_back(kPrefix + one);
+  wrong(where, concat("unknown key '", key, "'", core::suggestion(key, known)));
+}
+
+void check_cases(const StudyPlan& plan, const std::string& where) {
+  std::set<std::string> names;
+  for (const CasePlan& one : plan.cases) {
+    if (!one.rates_from.empty() && names.count(one.rates_from) == 0) {
+      const std::vector<std::string> known(names.begin(), names.end());
+      wrong(where, concat("case '", one.name,
+                          "': rates_from: no earlier case '", one.rates_from,
+                          "'", core::suggestion(one.rates_from, known)));
+    }
+    if (!names.insert(one.name).second) {
+      wrong(where, concat("case '", one.name, "' is given twice"));
+    }
   }
 }
 
 void check(const StudyPlan& plan) {
   const std::string where = plan.path.string();
-  if (plan.name.empty() || plan.name.front() == '.' ||
-      plan.name.find_first_of("/ ") != std::string::npos) {
-    wrong(
-        where,
-        concat(
-            "study.name: got '", plan.name,
-            "', expected a word without '/' or blanks that does not begin with "
-            "a dot"));
-  }
+  detail::check_name(plan.name, "study.name", where);
   std::set<std::string> names;
   for (const ArmPlan& arm : plan.arms) {
     if (!names.insert(arm.name).second) {
@@ -223,12 +123,56 @@ void check(const StudyPlan& plan) {
                           "fresh"));
     }
   }
+  if (!plan.search.rungs.empty() && plan.search.method != "grid") {
+    wrong(where,
+          "study.search.rungs: has no effect on method 'coordinates'; "
+          "expected method = \"grid\"");
+  }
+  check_cases(plan, where);
+}
+
+// [[study.arms]] and [[study.cases]]; false for any other entry.
+bool read_tables(StudyPlan& plan, const train::TomlFile::Entry& entry) {
+  const bool arms = entry.key == "study.arms";
+  if ((!arms && entry.key != "study.cases") || !entry.value.is_array()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < entry.value.size(); ++i) {
+    const std::string where =
+        concat(plan.path.string(), ":", entry.item_lines[i]);
+    if (arms) {
+      plan.arms.push_back(detail::read_arm(entry.value[i], where));
+    } else {
+      plan.cases.push_back(detail::read_case(entry.value[i], where));
+    }
+  }
+  return true;
+}
+
+// A typo in the settings of an arm or a case must show now, not after the
+// first hour.
+void check_settings(const StudyPlan& plan) {
+  if (!plan.cases.empty()) {
+    for (const CasePlan& one : plan.cases) {
+      check_settings(plan_of_case(plan, one));
+    }
+    return;
+  }
+  for (const ArmPlan& arm : plan.arms) {
+    Trial trial{.hidden = 1e-3, .auxiliary = 1e-3};
+    for (const SearchedKey& key : arm.keys) {
+      trial.settings.emplace_back(key.key, key.values.front());
+    }
+    auto config = cell_config(plan, arm, "search", plan.search_seed, trial);
+    train::resolve(config);
+  }
 }
 
 }  // namespace
 
 StudyPlan read_plan(const std::filesystem::path& path,
-                    const std::vector<std::string>& overrides) {
+                    const std::vector<std::string>& overrides,
+                    std::int64_t scale) {
   StudyPlan plan;
   plan.path = path;
   const std::vector<train::TomlFile::Entry> entries =
@@ -246,13 +190,7 @@ StudyPlan read_plan(const std::filesystem::path& path,
       refuse_decided(entry.key, concat(path.string(), ":", entry.line));
       continue;
     }
-    if (entry.key == "study.arms" && entry.value.is_array()) {
-      for (std::size_t i = 0; i < entry.value.size(); ++i) {
-        plan.arms.push_back(read_arm(
-            entry.value[i], concat(path.string(), ":", entry.item_lines[i])));
-      }
-      continue;
-    }
+    if (read_tables(plan, entry)) continue;
     set_study_key(plan, entry.key, entry.value,
                   concat(path.string(), ":", entry.line));
   }
@@ -273,12 +211,8 @@ StudyPlan read_plan(const std::filesystem::path& path,
   }
   plan.base = train::read_run_config(path, run_overrides, "study");
   check(plan);
-  // A typo in an arm's settings must show now, not after the first hour.
-  for (const ArmPlan& arm : plan.arms) {
-    auto config =
-        cell_config(plan, arm, "search", plan.search_seed, {1e-3, 1e-3});
-    train::resolve(config);
-  }
+  detail::shrink(plan, scale);
+  check_settings(plan);
   return plan;
 }
 

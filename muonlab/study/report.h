@@ -40,5 +40,7 @@ ReportFiles write_report(const Results& results,
 /// Numbers read back exactly; those that are not finite are the strings "nan",
 /// "inf" and "-inf"; values that do not exist are null.
 [[nodiscard]] std::string results_json(const Results& results);
+/// All cases of a study; without cases, the same as above.
+[[nodiscard]] std::string results_json(const StudyResults& results);
 
 }  // namespace muonlab::study

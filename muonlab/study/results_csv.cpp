@@ -40,7 +40,16 @@ std::vector<std::string> row_of(const Cell& cell) {
     row.push_back(cell.step_time ? core::shortest((*cell.step_time).*part)
                                  : "");
   }
-  row.push_back(quoted(cell.cause));
+  std::vector<std::string> settings;
+  for (const auto& [key, value] : cell.settings) {
+    settings.push_back(key + "=" + core::shortest(value));
+  }
+  for (const std::string& text :
+       {number(cell.accuracy), number(cell.flops), std::to_string(cell.tokens),
+        number(cell.length), std::string(cell.audit ? "1" : "0"),
+        quoted(core::join(settings, ";")), quoted(cell.cause)}) {
+    row.push_back(text);
+  }
   return row;
 }
 
@@ -51,7 +60,7 @@ std::string results_csv(const Results& results) {
       "id,arm,phase,seed,hidden_lr,auxiliary_lr,extension,state,loss,"
       "bits_per_byte,standard_error,initial_loss,clipped_share,wall_seconds,"
       "peak_memory_bytes,forward_seconds,backward_seconds,optimizer_seconds,"
-      "other_seconds,cause\n";
+      "other_seconds,accuracy,flops,tokens,length,audit,settings,cause\n";
   for (const Cell& cell : results.cells) {
     text += core::join(row_of(cell), ",") + "\n";
   }

@@ -35,11 +35,29 @@ Json curve(const std::vector<CurvePoint>& points) {
     tokens.push_back(point.tokens);
     losses.push_back(number(point.loss));
   }
-  return {{"step", steps}, {"tokens", tokens}, {"loss", losses}};
+  Json all = {{"step", steps}, {"tokens", tokens}, {"loss", losses}};
+  Json accuracies = Json::array();
+  for (const CurvePoint& point : points) {
+    if (point.accuracy) accuracies.push_back(number(point.accuracy));
+  }
+  if (!accuracies.empty()) all["accuracy"] = accuracies;
+  return all;
+}
+
+Json settings_json(const std::vector<std::pair<std::string, double>>& all) {
+  Json json = Json::object();
+  for (const auto& [key, value] : all) json[key] = number(value);
+  return json;
 }
 
 Json setup_json(const Setup& setup) {
   return {{"name", setup.name},
+          {"case", setup.case_name},
+          {"case_title", setup.case_title},
+          {"case_settings", setup.case_settings},
+          {"rates_from", setup.rates_from},
+          {"split_by_windows", setup.split_by_windows},
+          {"flops_per_token", number(setup.flops_per_token)},
           {"title", setup.title},
           {"baseline", setup.baseline},
           {"corpus", setup.corpus},
@@ -82,6 +100,8 @@ Json arm_json(const Arm& arm) {
           {"trials", arm.trials},
           {"hidden_lr", number(arm.hidden_lr)},
           {"auxiliary_lr", number(arm.auxiliary_lr)},
+          {"settings", settings_json(arm.settings)},
+          {"searched", arm.searched},
           {"searches", searches}};
 }
 
@@ -99,12 +119,18 @@ Json cell_json(const Cell& cell) {
           {"seed", cell.seed},
           {"hidden_lr", number(cell.hidden_lr)},
           {"auxiliary_lr", number(cell.auxiliary_lr)},
+          {"settings", settings_json(cell.settings)},
+          {"length", number(cell.length)},
           {"extension", cell.extension},
+          {"audit", cell.audit},
           {"state", cell.state},
           {"cause", cell.cause},
           {"loss", number(cell.loss)},
           {"bits_per_byte", number(cell.bits_per_byte)},
           {"standard_error", number(cell.standard_error)},
+          {"accuracy", number(cell.accuracy)},
+          {"flops", number(cell.flops)},
+          {"tokens", cell.tokens},
           {"initial_loss", number(cell.initial_loss)},
           {"clipped_share", number(cell.clipped_share)},
           {"wall_seconds", number(cell.wall_seconds)},
@@ -134,9 +160,7 @@ Json comparison_json(const Comparison& c) {
           {"warnings", c.warnings}};
 }
 
-}  // namespace
-
-std::string results_json(const Results& results) {
+Json case_json(const Results& results) {
   const ComparisonTable table = compare_to_baseline(results);
   Json arms = Json::array();
   for (const Arm& arm : results.arms) arms.push_back(arm_json(arm));
@@ -153,7 +177,29 @@ std::string results_json(const Results& results) {
                     {"comparisons", comparisons},
                     {"commands", results.commands},
                     {"cells", cells}};
-  return all.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return all;
+}
+
+std::string text_of(const Json& json) {
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string results_json(const Results& results) {
+  return text_of(case_json(results));
+}
+
+std::string results_json(const StudyResults& results) {
+  if (results.cases.size() == 1 && results.setup.case_name.empty()) {
+    return results_json(results.cases.front());
+  }
+  Json cases = Json::array();
+  for (const Results& one : results.cases) cases.push_back(case_json(one));
+  return text_of({{"schema", "muonlab-study-cases-1"},
+                  {"name", results.setup.name},
+                  {"title", results.setup.title},
+                  {"cases", cases}});
 }
 
 }  // namespace muonlab::study

@@ -1,10 +1,8 @@
-// The search of one arm's rates by coordinates: pure decisions, no runs.
+// The search of one arm's settings: pure decisions, no runs.
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <optional>
-#include <set>
+#include <memory>
 #include <vector>
 
 #include "muonlab/study/plan.h"
@@ -12,59 +10,48 @@
 
 namespace muonlab::study {
 
-/// First the hidden rate at the first auxiliary rate, then the auxiliary rate
-/// at the best hidden one; or the joint rate alone. Every arm gets the plan's
-/// trials and exactly `extensions` more, so that all arms with equal grids have
-/// equal trials: an extra trial goes beyond an edge on which the best rate lies
-/// (by the grid's own ratio), as soon as that is known; extras that no edge
-/// needs halve the gap between the best rate and its better neighbour, on the
-/// coordinate searched last.
-class ArmSearch {
+/// Hands out trials and takes their losses, in any order, until it is over.
+/// Every arm gets as many extra trials (the plan's `extensions`) as every
+/// other, so that arms with equal grids have equal trials: an extra one goes
+/// beyond an edge on which the best value lies (by the grid's own ratio), as
+/// soon as that is known; extras that no edge needs halve the gap between the
+/// best value and its better neighbour, on the key searched last.
+class Search {
  public:
-  ArmSearch(const ArmPlan& arm, std::int64_t extensions);
-
+  virtual ~Search() = default;
   /// Trials that can run now and were not handed out before; empty while
   /// results are awaited and when the search is over.
-  [[nodiscard]] std::vector<Rates> next();
+  [[nodiscard]] virtual std::vector<Trial> next() = 0;
   /// The loss of a trial that was handed out; a diverged one counts with the
   /// loss at initialisation.
-  void record(Rates rates, double loss, bool diverged);
+  virtual void record(const Trial& trial, double loss, bool diverged) = 0;
 
-  [[nodiscard]] bool finished() const { return finished_; }
-  /// The rates with the smallest loss so far.
-  [[nodiscard]] Rates best() const;
-  [[nodiscard]] bool is_extension(Rates rates) const {
-    return extras_.count(rates) != 0;
-  }
+  [[nodiscard]] virtual bool finished() const = 0;
+  /// The full-length trial with the smallest loss so far, audits left out.
+  [[nodiscard]] virtual Trial best() const = 0;
+  [[nodiscard]] virtual bool is_extension(const Trial& trial) const = 0;
+  /// A trial that a rung discarded, finished to see what was thrown away.
+  [[nodiscard]] virtual bool is_audit(const Trial& trial) const = 0;
   /// Trials handed out.
-  [[nodiscard]] int trials() const { return static_cast<int>(asked_.size()); }
-  /// For the report: one entry per coordinate with results.
-  [[nodiscard]] std::vector<RateSearch> summary() const;
-
- private:
-  enum class Coordinate { kHidden, kAuxiliary, kJoint };
-  struct Outcome {
-    double loss = 0;
-    bool diverged = false;
-  };
-
-  [[nodiscard]] Rates at(Coordinate coordinate, double rate) const;
-  [[nodiscard]] std::map<double, Outcome> sweep(Coordinate coordinate) const;
-  [[nodiscard]] static double best_rate(const std::map<double, Outcome>& sweep);
-  [[nodiscard]] static bool on_edge(const std::map<double, Outcome>& sweep);
-  [[nodiscard]] double extra_rate(Coordinate coordinate, bool edge) const;
-  void ask(Coordinate coordinate, const std::vector<double>& rates);
-  void advance();
-
-  ArmPlan arm_;
-  std::int64_t extras_left_;
-  Coordinate coordinate_;
-  bool finished_ = false;
-  double held_hidden_ = 0;  // best hidden rate, once its sweep is over
-  std::set<Rates> asked_;
-  std::set<Rates> extras_;
-  std::vector<Rates> ready_;
-  std::map<Rates, Outcome> outcomes_;
+  [[nodiscard]] virtual int trials() const = 0;
+  /// For the report: one entry per key with results, along the line through
+  /// the best (coordinates: through what was held).
+  [[nodiscard]] virtual std::vector<RateSearch> summary() const = 0;
 };
+
+/// Coordinates: first the hidden rate at the first value of every other key,
+/// then the auxiliary rate at the best hidden one, then the arm's keys in their
+/// order; or the joint rate, then the keys.
+[[nodiscard]] std::unique_ptr<Search> coordinate_search(const ArmPlan& arm,
+                                                        const SearchPlan& how);
+/// All combinations, with successive halving where the plan has rungs.
+[[nodiscard]] std::unique_ptr<Search> grid_search(const ArmPlan& arm,
+                                                  const SearchPlan& how);
+/// What the plan asks for; for an arm with nothing to choose, a search that is
+/// over before it begins.
+[[nodiscard]] std::unique_ptr<Search> make_search(const ArmPlan& arm,
+                                                  const SearchPlan& how);
+/// Over before it begins, with this result.
+[[nodiscard]] std::unique_ptr<Search> given_settings(const Trial& trial);
 
 }  // namespace muonlab::study

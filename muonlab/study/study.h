@@ -21,17 +21,21 @@ struct StudyOptions {
 };
 
 /// Runs what is not done yet, as processes side by side, and returns everything
-/// measured. What the plan leaves open of jobs and threads is measured before
-/// the first cell and recorded in runs/NAME/parallel.json. A cell whose folder
-/// holds a finished run of the same identity is not run again, so a stopped
-/// study goes on where it was.
+/// measured, case by case (one of its own where the plan has no cases; cells of
+/// a case go to runs/NAME/CASE/ID). What the plan leaves open of jobs and
+/// threads is measured before the first cell and recorded in
+/// runs/NAME/parallel.json. A cell whose folder holds a finished run of the
+/// same identity is not run again, so a stopped study goes on where it was.
+///
+/// A cell that a signal or an internal fault ended is run once more, and then
+/// left; the other cells go on, and the study ends with an error that names it.
 ///
 /// Throws Error: kInterrupted after SIGINT or SIGTERM (running cells finish
 /// their step first), kIo and kCorruptData for data and folders, and the kind
 /// of a cell that failed, with its last words. Diverged cells are results, not
 /// errors.
-[[nodiscard]] Results run_study(const StudyPlan& plan,
-                                const StudyOptions& options);
+[[nodiscard]] StudyResults run_study(const StudyPlan& plan,
+                                     const StudyOptions& options);
 
 /// studies/NAME of a plan.
 [[nodiscard]] std::filesystem::path study_folder(const StudyPlan& plan,

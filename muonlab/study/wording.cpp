@@ -92,17 +92,27 @@ std::int64_t planned_cells(const Results& results) {
                   static_cast<std::int64_t>(results.cells.size()));
 }
 
-std::string trial_text(const ArmPlan& arm, Rates rates) {
-  if (arm.is_joint()) return "rate " + core::shortest(rates.hidden);
-  return "rates " + core::shortest(rates.hidden) + " / " +
-         core::shortest(rates.auxiliary);
+std::string trial_text(const ArmPlan& arm, const Trial& trial) {
+  std::string text = arm.is_joint()
+                         ? "rate " + core::shortest(trial.hidden)
+                         : "rates " + core::shortest(trial.hidden) + " / " +
+                               core::shortest(trial.auxiliary);
+  for (const auto& [key, value] : trial.settings) {
+    text += ", " + key + " " + core::shortest(value);
+  }
+  if (trial.length != 1) {
+    text += ", " + core::shortest(trial.length) + " of the steps";
+  }
+  return text;
 }
 
 std::string outcome_text(const ArmPlan& arm, const Cell& cell) {
   return cell.phase + " " + cell.arm + " " +
-         trial_text(arm, {cell.hidden_lr, cell.auxiliary_lr}) + " seed " +
-         std::to_string(cell.seed) + (cell.extension ? " (extension)" : "") +
-         ": " +
+         trial_text(arm, {cell.hidden_lr, cell.auxiliary_lr, cell.settings,
+                          cell.length}) +
+         " seed " + std::to_string(cell.seed) +
+         (cell.extension ? " (extension)" : "") +
+         (cell.audit ? " (audit)" : "") + ": " +
          (cell.state == "diverged"
               ? "diverged (" + cell.cause + ")"
               : "loss " + loss_text(cell.loss.value_or(0)));

@@ -36,8 +36,9 @@ inline constexpr const char* kNone = "–";
 /// "1 seed", "5 seeds".
 [[nodiscard]] std::string count_text(std::int64_t count,
                                      const std::string& noun);
-/// "rate 0.01" of a joint arm, else "rates 0.01 / 0.008".
-[[nodiscard]] std::string trial_text(const ArmPlan& arm, Rates rates);
+/// "rate 0.01" of a joint arm, else "rates 0.01 / 0.008"; then further
+/// settings.
+[[nodiscard]] std::string trial_text(const ArmPlan& arm, const Trial& trial);
 /// "search muon rates 0.01 / 0.008 seed 0: loss 3.1415" of a cell that ended.
 [[nodiscard]] std::string outcome_text(const ArmPlan& arm, const Cell& cell);
 /// Cells that are done or diverged.

@@ -4,6 +4,7 @@
 #include "muonlab/train/open_dataset.h"
 #include "muonlab/train/routing.h"
 #include "muonlab/train/trainer.h"
+#include "muonlab/train/windows.h"
 
 namespace muonlab::train {
 

@@ -9,11 +9,11 @@
 #include <span>
 
 #include "muonlab/core/error.h"
-#include "muonlab/data/sampler.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/nn/fused_pass.h"
 #include "muonlab/nn/language_model.h"
 #include "muonlab/train/batch.h"
+#include "muonlab/train/windows.h"
 
 namespace muonlab::train {
 
@@ -21,67 +21,72 @@ namespace {
 
 constexpr std::int64_t kTokensPerPass = 2048;  // fits the caches
 
-// Sum of the cross-entropy of each window, in nats.
-std::vector<double> window_sums(const TokenLosses& losses, std::int64_t context,
-                                std::span<const std::int32_t> tokens,
-                                std::span<const std::int64_t> starts) {
+struct WindowSums {
+  std::vector<double> losses;  // of each window, in nats
+  std::int64_t hits = 0;       // of all
+};
+
+WindowSums window_sums(const ScoreTokens& scores, std::int64_t context,
+                       std::span<const std::int32_t> tokens,
+                       std::span<const std::int64_t> starts) {
   const auto per_pass = static_cast<std::size_t>(
       std::max<std::int64_t>(1, kTokensPerPass / context));
   const auto length = static_cast<std::size_t>(context);
-  std::vector<double> sums;
+  WindowSums sums;
   for (std::size_t first = 0; first < starts.size(); first += per_pass) {
     const auto some =
         starts.subspan(first, std::min(per_pass, starts.size() - first));
     const Batch batch = gather(tokens, some, context);
-    const auto values = losses(batch.inputs, batch.targets);
+    const TokenScores found = scores(batch.inputs, batch.targets);
     for (std::size_t w = 0; w < some.size(); ++w) {
       double sum = 0;
-      for (std::size_t t = 0; t < length; ++t) sum += values[w * length + t];
-      sums.push_back(sum);
+      for (std::size_t t = 0; t < length; ++t)
+        sum += found.losses[w * length + t];
+      sums.losses.push_back(sum);
     }
+    sums.hits += std::count(found.hits.begin(), found.hits.end(), 1);
   }
   return sums;
 }
 
 }  // namespace
 
-TokenLosses token_losses(const nn::LanguageModel& model) {
+ScoreTokens token_scores(const nn::LanguageModel& model) {
   return [&model](const at::Tensor& inputs, const at::Tensor& targets) {
-    const at::Tensor logits = model.forward(inputs);
-    return linalg::values_of(at::cross_entropy_loss(
-        logits.view({-1, model.config().vocabulary}), targets.view({-1}),
-        /*weight=*/{}, at::Reduction::None));
+    const at::Tensor logits =
+        model.forward(inputs).view({-1, model.config().vocabulary});
+    const at::Tensor flat = targets.view({-1});
+    TokenScores scores;
+    scores.losses = linalg::values_of(at::cross_entropy_loss(
+        logits, flat, /*weight=*/{}, at::Reduction::None));
+    for (const double hit :
+         linalg::values_of(logits.argmax(1).eq(flat).to(at::kDouble))) {
+      scores.hits.push_back(hit > 0 ? 1 : 0);
+    }
+    return scores;
   };
 }
 
-TokenLosses token_losses(nn::FusedPass& pass) {
+ScoreTokens token_scores(nn::FusedPass& pass) {
   return [&pass](const at::Tensor& inputs, const at::Tensor& targets) {
-    const auto losses = pass.losses(inputs, targets);
-    return std::vector<double>(losses.begin(), losses.end());
+    TokenScores scores;
+    const auto losses = pass.losses(inputs, targets, &scores.hits);
+    scores.losses.assign(losses.begin(), losses.end());
+    return scores;
   };
 }
 
-void check_windows(const data::DatasetInfo& info, data::Split split,
-                   std::int64_t context, std::int64_t windows) {
-  const std::int64_t found = (info.split(split).n_tokens - 1) / context;
-  if (found >= windows) return;
-  throw Error(ErrorKind::kInvalidArgument,
-              concat("eval.windows: got ", windows, ", the ", name_of(split),
-                     " half of '", info.corpus_name, "' has only ", found,
-                     " windows of ", context, " tokens"),
-              "set eval.windows lower, or prepare the data with more held out");
-}
-
-HeldOutLoss evaluate(const TokenLosses& losses, std::int64_t context,
+HeldOutLoss evaluate(const ScoreTokens& scores, std::int64_t context,
                      const data::Dataset& dataset, data::Split split,
                      std::int64_t windows) {
   const at::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
-  const auto& tokens = dataset.tokens(split);
-  check_windows(dataset.info(), split, context, windows);
-  const auto starts = data::held_out_starts(
-      static_cast<std::int64_t>(tokens.size()), context, windows);
-  const auto sums = window_sums(losses, context, tokens, starts);
+  const HeldOutWindows held_out =
+      held_out_windows(dataset, split, context, windows);
+  const auto& tokens = *held_out.tokens;
+  const auto& starts = held_out.starts;
+  const WindowSums found = window_sums(scores, context, tokens, starts);
+  const std::vector<double>& sums = found.losses;
 
   HeldOutLoss result;
   result.split = std::string(name_of(split));
@@ -89,6 +94,8 @@ HeldOutLoss evaluate(const TokenLosses& losses, std::int64_t context,
   for (const double sum : sums) total += sum;
   result.tokens = windows * context;
   result.loss = total / static_cast<double>(result.tokens);
+  result.accuracy =
+      static_cast<double>(found.hits) / static_cast<double>(result.tokens);
   double squares = 0;
   for (const double sum : sums) {
     const double d = sum / static_cast<double>(context) - result.loss;

@@ -46,11 +46,11 @@ HeldOutLoss evaluate_run(const std::filesystem::path& folder,
   load_final_weights(model, folder);
   const std::int64_t context = config.model.context;
   if (config.layers == "plain") {
-    return evaluate(token_losses(model), context, dataset, which,
+    return evaluate(token_scores(model), context, dataset, which,
                     config.eval_windows);
   }
   nn::FusedPass pass(model, fused_options(config), linalg::kernel_pool());
-  return evaluate(token_losses(pass), context, dataset, which,
+  return evaluate(token_scores(pass), context, dataset, which,
                   config.eval_windows);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "muonlab/core/error.h"
+#include "muonlab/train/windows.h"
 
 namespace muonlab::train {
 
@@ -15,6 +16,7 @@ constexpr std::int64_t kMostWindows = 1024;
 data::Dataset open_dataset(RunConfig& config) {
   resolve(config);
   data::Dataset dataset = data::Dataset::open(config.data_path);
+  check_split(config, dataset.info());
   const std::int64_t vocabulary = dataset.info().vocabulary;
   if (config.model.vocabulary == 0) config.model.vocabulary = vocabulary;
   MUONLAB_CHECK(config.model.vocabulary == vocabulary, "model.vocabulary: got ",
@@ -25,7 +27,8 @@ data::Dataset open_dataset(RunConfig& config) {
   if (config.eval_windows == 0) {
     // The same number for both halves, so that they compare.
     const auto fit = [&](data::Split split) {
-      return (dataset.info().split(split).n_tokens - 1) / config.model.context;
+      return count_held_out_windows(dataset.info(), split,
+                                    config.model.context);
     };
     config.eval_windows = std::max<std::int64_t>(
         1, std::min({kMostWindows, fit(data::Split::kSelection),

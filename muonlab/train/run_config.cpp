@@ -30,7 +30,10 @@ void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.hidden", &m.hidden, "features inside the feed-forward");
   f.add("model.activation", &m.activation,
         "swiglu, geglu, silu, gelu or relu2");
-  f.add("model.positions", &m.positions, "rotary (half-split) or none");
+  f.add(
+      "model.positions", &m.positions,
+      "rotary (half-split), none, or rotary_by_head (a published mistake that "
+      "equals none; plain layers only)");
   f.add("model.rope_theta", &m.rope_theta, "base of the rotary frequencies");
   f.add("model.qk_norm", &m.qk_norm,
         "divide each head's queries and keys by their root mean square");
@@ -38,6 +41,12 @@ void add_model_fields(nn::ModelConfig& m, Fields& f) {
   f.add("model.norm_eps", &m.norm_eps, "inside RMSNorm's square root");
   f.add("model.scale_attention_by_layer", &m.scale_attention_by_layer,
         "divide the logits of layer l by l + 1");
+  f.add("model.scale_embedding", &m.scale_embedding,
+        "multiply embedded tokens by sqrt(width)");
+  f.add("model.dropout", &m.dropout,
+        "share of values set to zero in training; plain layers only");
+  f.add("model.init_matrix_std", &m.init_matrix_std,
+        "standard deviation of all matrices of the blocks; not set: by gain");
   f.add("model.init_gain", &m.init_gain,
         "matrices start as N(0, gain/sqrt(fan_in))");
   f.add("model.init_output_gain", &m.init_output_gain,
@@ -99,6 +108,8 @@ void check_share(double value, const char* key) {
 Fields fields_of(RunConfig& c) {
   Fields f;
   f.add("data.path", &c.data_path, "folder made by `muonlab data prepare`");
+  f.add("data.split", &c.data_split,
+        "documents, or windows (leaky: held-out tokens are trained on)");
   add_model_fields(c.model, f);
   add_optim_fields(c.optim, f);
   f.add("schedule.shape", &c.schedule_shape,
@@ -107,6 +118,11 @@ Fields fields_of(RunConfig& c) {
   f.add("schedule.decay", &c.schedule_decay,
         "trapezoid: share of the steps, at the end");
   f.add("schedule.floor", &c.schedule_floor, "share of the peak rate");
+  f.add("schedule.length", &c.schedule_length,
+        "of the schedule, in multiples of the run's steps; above 1 it does not "
+        "end");
+  f.add("schedule.from_zero", &c.schedule_from_zero,
+        "the warm-up's first step has rate 0");
   f.add("schedule.momentum_start", &c.momentum_start,
         "matrix rules: momentum at the first step of its warm-up");
   f.add("schedule.momentum_warmup", &c.momentum_warmup,
@@ -118,6 +134,12 @@ Fields fields_of(RunConfig& c) {
   f.add("train.clip", &c.clip,
         "largest gradient norm, before momentum; 0: no clipping");
   f.add("train.seed", &c.seed, "of initial weights and data order");
+  f.add("train.stop_ratio", &c.stop_ratio,
+        "stop as diverged when the loss stays above this times its lowest; 0: "
+        "never");
+  f.add("train.stop_after", &c.stop_after, "steps before that is looked at");
+  f.add("train.stop_patience", &c.stop_patience,
+        "steps in a row that it takes");
   f.add("train.layers", &c.layers,
         "fused (our CPU kernels) or plain (LibTorch's operators)");
   f.add("train.precision", &c.precision,
@@ -174,6 +196,16 @@ void resolve(RunConfig& c) {
   check_at_least(c.log_every, 1, "train.log_every");
   check_at_least(c.eval_windows, 0, "eval.windows");
   check_at_least(c.eval_every, 0, "eval.every");
+  MUONLAB_CHECK(c.data_split == "documents" || c.data_split == "windows",
+                "data.split: got '", c.data_split,
+                "', expected documents or windows");
+  MUONLAB_CHECK(c.schedule_length >= 1 && c.schedule_length <= 1000,
+                "schedule.length: got ", c.schedule_length,
+                ", expected 1 to 1000");
+  MUONLAB_CHECK(c.stop_ratio == 0 || c.stop_ratio > 1, "train.stop_ratio: got ",
+                c.stop_ratio, ", expected 0 or more than 1");
+  check_at_least(c.stop_after, 0, "train.stop_after");
+  check_at_least(c.stop_patience, 1, "train.stop_patience");
   check_share(c.schedule_warmup, "schedule.warmup");
   check_share(c.schedule_decay, "schedule.decay");
   MUONLAB_CHECK(c.batch % c.accumulation == 0, "train.accumulation: got ",
@@ -195,6 +227,11 @@ void resolve(RunConfig& c) {
   MUONLAB_CHECK(c.layers == "fused" || c.layers == "plain",
                 "train.layers: got '", c.layers, "', expected fused or plain");
   const nn::FusedOptions fused = fused_options(c);
+  MUONLAB_CHECK(c.layers == "plain" || (c.model.dropout == 0 &&
+                                        c.model.positions != "rotary_by_head"),
+                "train.layers: got fused with ",
+                c.model.dropout > 0 ? "model.dropout" : "rotary_by_head",
+                ", which only the plain layers have; expected plain");
   if (c.layers == "plain") {
     MUONLAB_CHECK(fused.precision == nn::Precision::kFloat32,
                   "train.precision: got ", c.precision,
@@ -241,9 +278,11 @@ optim::GroupOptions auxiliary_options(const OptimConfig& c) {
 }
 
 optim::Schedule schedule_of(const RunConfig& c) {
+  const std::int64_t total =
+      std::llround(c.schedule_length * static_cast<double>(c.steps));
   const auto steps = [&](double share) {
     return static_cast<std::int64_t>(
-        std::llround(share * static_cast<double>(c.steps)));
+        std::llround(share * static_cast<double>(total)));
   };
   const auto shape = optim::schedule_shape_from_name(c.schedule_shape);
   const std::int64_t warmup = steps(c.schedule_warmup);
@@ -252,14 +291,15 @@ optim::Schedule schedule_of(const RunConfig& c) {
     decay = steps(c.schedule_decay);
     // Both shares rounded up may come to one step too many.
     if (c.schedule_warmup + c.schedule_decay <= 1) {
-      decay = std::min(decay, c.steps - warmup);
+      decay = std::min(decay, total - warmup);
     }
   }
   const optim::Schedule schedule{.shape = shape,
-                                 .total = c.steps,
+                                 .total = total,
                                  .warmup = warmup,
                                  .decay = decay,
-                                 .floor = c.schedule_floor};
+                                 .floor = c.schedule_floor,
+                                 .warmup_from_zero = c.schedule_from_zero};
   validate(schedule);
   return schedule;
 }

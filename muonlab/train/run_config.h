@@ -50,12 +50,21 @@ struct OptimConfig {
 
 struct RunConfig {
   std::string data_path;  ///< folder made by `muonlab data prepare`
+  /// "documents": held-out documents. "windows": the dataset is one text whose
+  /// overlapping windows are divided at random, so that every held-out token is
+  /// trained on too; must be the dataset's own kind.
+  std::string data_split = "documents";
   nn::ModelConfig model;
   OptimConfig optim;
   std::string schedule_shape = "trapezoid";
   double schedule_warmup = 0.1;  ///< share of the steps
   double schedule_decay = 0.5;   ///< share of the steps (trapezoid)
   double schedule_floor = 0;     ///< share of the peak rate
+  /// The schedule's length in multiples of the run's. Above 1 the run ends
+  /// before the schedule does, as in a study that sized it in micro-batches;
+  /// warm-up and decay are shares of the schedule.
+  double schedule_length = 1;
+  bool schedule_from_zero = false;  ///< see optim::Schedule::warmup_from_zero
   /// Momentum of the first step under matrix rules; not set: no warm-up.
   std::optional<double> momentum_start;
   std::optional<double> momentum_warmup;  ///< share of the steps
@@ -64,6 +73,12 @@ struct RunConfig {
   std::int64_t accumulation = 1;          ///< micro-batches per optimizer step
   double clip = 1;  ///< largest gradient norm; 0: no clipping
   std::int64_t seed = 0;
+  /// The run ends as diverged when its loss was above stop_ratio times the
+  /// lowest one for stop_patience steps in a row, from step stop_after on;
+  /// ratio 0: never.
+  double stop_ratio = 0;
+  std::int64_t stop_after = 100;
+  std::int64_t stop_patience = 11;
   /// "fused" (our CPU kernels) or "plain" (LibTorch's operators and autograd).
   std::string layers = "fused";
   std::string precision = "float32";  ///< see nn::Precision; fused layers only

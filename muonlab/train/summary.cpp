@@ -38,6 +38,7 @@ void write_summary(const std::filesystem::path& path, const RunSummary& s) {
                        {"val_loss", optional_number(s.val_loss)},
                        {"bpb", optional_number(s.bits_per_byte)},
                        {"se", optional_number(s.standard_error)},
+                       {"accuracy", optional_number(s.accuracy)},
                        {"split", s.split},
                        {"n_tokens", s.held_out_tokens},
                        {"train_split_tokens", s.train_tokens},
@@ -78,6 +79,8 @@ RunSummary read_summary(const std::filesystem::path& path) {
     s.val_loss = optional_from(json, "val_loss");
     s.bits_per_byte = optional_from(json, "bpb");
     s.standard_error = optional_from(json, "se");
+    // Runs of before it was taken lack it.
+    if (json.contains("accuracy")) s.accuracy = optional_from(json, "accuracy");
     s.split = json.at("split");
     s.held_out_tokens = json.at("n_tokens");
     s.train_tokens = json.at("train_split_tokens");

@@ -28,7 +28,8 @@ struct RunSummary {
   std::optional<double> val_loss;  ///< nats per token; unset unless done
   std::optional<double> bits_per_byte;
   std::optional<double> standard_error;
-  std::string split;  ///< on which val_loss was measured
+  std::optional<double> accuracy;  ///< share of held-out tokens ranked first
+  std::string split;               ///< on which val_loss was measured
   std::int64_t held_out_tokens = 0;
   std::int64_t train_tokens = 0;  ///< in the training split
   std::int64_t parameters = 0;

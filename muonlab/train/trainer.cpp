@@ -31,7 +31,9 @@
 #include "muonlab/train/run_folder.h"
 #include "muonlab/train/step_profile.h"
 #include "muonlab/train/step_times.h"
+#include "muonlab/train/stop_rule.h"
 #include "muonlab/train/training_loop.h"
+#include "muonlab/train/windows.h"
 
 namespace muonlab::train {
 
@@ -59,6 +61,9 @@ class Run {
                       .spectra_every = config.spectra_every,
                       .spectra = config.spectra}),
         times_(config.steps),
+        stop_rule_({.ratio = config.stop_ratio,
+                    .after = config.stop_after,
+                    .patience = config.stop_patience}),
         progress_(config.log_every,
                   [this](std::string_view line) { folder_.log(line); }) {
     progress_.set_quiet(request.quiet);
@@ -156,12 +161,7 @@ class Run {
     if (profiles_) pass_->set_profiling(false);
     if (step == 0) summary_.initial_loss = outcome.loss;
     if (!outcome.fault.empty()) {
-      summary_.status = "diverged";
-      summary_.cause = outcome.fault;
-      folder_.metric({{"t", "warn"},
-                      {"code", "non_finite"},
-                      {"step", step + 1},
-                      {"what", outcome.fault}});
+      diverged("non_finite", step, outcome.fault);
       return false;
     }
     const std::int64_t tokens = config_.batch * config_.model.context;
@@ -176,7 +176,19 @@ class Run {
       warn_about_missing_gradients();
       report_choices();
     }
+    if (const std::string why = stop_rule_.look(step, outcome.loss);
+        !why.empty()) {
+      diverged("stop_rule", step, why);
+      return false;
+    }
     return true;
+  }
+
+  void diverged(const char* code, std::int64_t step, const std::string& what) {
+    summary_.status = "diverged";
+    summary_.cause = what;
+    folder_.metric(
+        {{"t", "warn"}, {"code", code}, {"step", step + 1}, {"what", what}});
   }
 
   void record(std::int64_t step, const StepOutcome& o, std::int64_t tokens) {
@@ -283,7 +295,7 @@ class Run {
 
   HeldOutLoss evaluate_now(std::int64_t step) {
     const HeldOutLoss loss =
-        evaluate(pass_ ? token_losses(*pass_) : token_losses(model_),
+        evaluate(pass_ ? token_scores(*pass_) : token_scores(model_),
                  config_.model.context, dataset_,
                  split_from_name(config_.eval_split), config_.eval_windows);
     summary_.eval_seconds += loss.seconds;
@@ -293,6 +305,7 @@ class Run {
                     {"split", config_.eval_split},
                     {"val_loss", json_number(loss.loss)},
                     {"bpb", json_number(loss.bits_per_byte)},
+                    {"accuracy", json_number(loss.accuracy)},
                     {"n_tokens", loss.tokens},
                     {"se", json_number(loss.standard_error)},
                     {"wall", json_number(summary_.train_seconds)}});
@@ -309,6 +322,7 @@ class Run {
         summary_.val_loss = loss.loss;
         summary_.bits_per_byte = loss.bits_per_byte;
         summary_.standard_error = loss.standard_error;
+        summary_.accuracy = loss.accuracy;
       } else {
         summary_.status = "diverged";
         summary_.cause = concat("the held-out loss is ", loss.loss);
@@ -394,6 +408,7 @@ class Run {
   TrainingLoop loop_;
   optim::Diagnostics diagnostics_;
   StepTimes times_;
+  StopRule stop_rule_;
   Progress progress_;
   RunSummary summary_;
   std::int64_t clipped_ = 0;

@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cmath>
+#include <mutex>
 #include <span>
 
 #include "muonlab/core/error.h"
 #include "muonlab/linalg/tensor_view.h"
 #include "muonlab/train/batch.h"
 #include "muonlab/train/evaluate.h"
+#include "muonlab/train/windows.h"
 
 namespace muonlab::train {
 
@@ -32,10 +34,8 @@ TrainingLoop::TrainingLoop(const RunConfig& config,
       model_(model),
       optimizer_(optimizer),
       pass_(pass),
-      sampler_({.n_tokens = static_cast<std::int64_t>(tokens_.size()),
-                .context = config.model.context,
-                .batch = config.batch,
-                .seed = static_cast<std::uint64_t>(config.seed)}),
+      sampler_(training_sampler(config, dataset)),
+      dropout_order_(static_cast<std::uint64_t>(config.seed), "dropout"),
       schedule_(schedule_of(config)) {
   optimizer_.set_max_gradient_norm(config.clip);
 }
@@ -56,6 +56,16 @@ double TrainingLoop::gradients(const Batch& batch, bool accumulate,
   outcome.forward_seconds += forward;
   outcome.backward_seconds += seconds_since(begin) - forward;
   return loss;
+}
+
+// What is dropped is a function of the seed and the place in the run, like the
+// data: so a run that stops and goes on draws the same.
+void TrainingLoop::seed_dropout(std::int64_t step, std::int64_t micro) {
+  if (config_.model.dropout == 0) return;
+  at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);
+  const std::scoped_lock lock(generator.mutex());
+  generator.set_current_seed(dropout_order_.bits(
+      static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(micro)));
 }
 
 double TrainingLoop::plain_gradients(const Batch& batch, StepOutcome& outcome) {
@@ -88,6 +98,7 @@ StepOutcome TrainingLoop::run(std::int64_t step) {
     const auto part =
         std::span(windows).subspan(static_cast<std::size_t>(m) * micro, micro);
     const Batch batch = gather(tokens_, part, config_.model.context);
+    seed_dropout(step, m);
     const double value = gradients(batch, m > 0, outcome);
     if (!std::isfinite(value)) {
       outcome.loss = value;

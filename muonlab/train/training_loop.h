@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "muonlab/core/philox.h"
 #include "muonlab/data/dataset.h"
 #include "muonlab/data/sampler.h"
 #include "muonlab/nn/fused_pass.h"
@@ -49,6 +50,7 @@ class TrainingLoop {
   /// Adds a micro-batch's gradients; returns its loss.
   double gradients(const Batch& batch, bool accumulate, StepOutcome& outcome);
   double plain_gradients(const Batch& batch, StepOutcome& outcome);
+  void seed_dropout(std::int64_t step, std::int64_t micro);
 
   const RunConfig& config_;
   const std::vector<std::int32_t>& tokens_;
@@ -56,6 +58,7 @@ class TrainingLoop {
   optim::Optimizer& optimizer_;
   nn::FusedPass* pass_;
   data::Sampler sampler_;
+  core::Random dropout_order_;
   optim::Schedule schedule_;
 };
 

@@ -64,7 +64,7 @@ TEST_F(PlanTest, QuickIsTheStudyThatWasAskedFor) {
   EXPECT_EQ(plan.baseline, "adamw");
   EXPECT_EQ(plan.search_seed, 0);
   EXPECT_THAT(plan.final_seeds, ElementsAre(1, 2, 3, 4, 5));
-  EXPECT_EQ(plan.extensions, 1);
+  EXPECT_EQ(plan.search.extensions, 1);
   ASSERT_EQ(plan.arms.size(), 4U);
 
   const ArmPlan& joint = plan.arms[0];
@@ -89,7 +89,8 @@ TEST_F(PlanTest, QuickIsTheStudyThatWasAskedFor) {
     EXPECT_FALSE(arm.is_joint());
   }
   for (const ArmPlan& arm : plan.arms) {
-    EXPECT_EQ(arm.planned_trials(), 7U) << arm.name << " has another budget";
+    EXPECT_EQ(planned_trials(plan, arm), 8U)
+        << arm.name << " has another budget";
   }
 }
 

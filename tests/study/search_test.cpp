@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,7 +16,7 @@
 namespace muonlab::study {
 namespace {
 
-using Loss = std::function<double(Rates)>;
+using Loss = std::function<double(Trial)>;
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kInitialLoss = 7;
@@ -37,9 +38,16 @@ ArmPlan joint_rate() {
   return arm;
 }
 
+std::unique_ptr<Search> coordinates(const ArmPlan& arm,
+                                    std::int64_t extensions) {
+  SearchPlan how;
+  how.extensions = extensions;
+  return coordinate_search(arm, how);
+}
+
 // A bowl in log2 of both rates, with its bottom, 3, at `hidden`, `auxiliary`.
 Loss bowl(double hidden, double auxiliary) {
-  return [=](Rates rates) {
+  return [=](Trial rates) {
     const double h = std::log2(rates.hidden / hidden);
     const double a = std::log2(rates.auxiliary / auxiliary);
     return 3 + 0.25 * h * h + 0.125 * a * a;
@@ -50,10 +58,10 @@ enum class Order { kAsAsked, kReversed, kOneByOneFromTheBack };
 
 // Plays the study: hands every trial's loss back until the search is over.
 // A loss that is not finite is a diverged trial.
-std::vector<Rates> play(ArmSearch& search, const Loss& loss,
+std::vector<Trial> play(Search& search, const Loss& loss,
                         Order order = Order::kAsAsked) {
-  std::vector<Rates> all;
-  std::vector<Rates> open;
+  std::vector<Trial> all;
+  std::vector<Trial> open;
   while (!search.finished()) {
     const auto more = search.next();
     all.insert(all.end(), more.begin(), more.end());
@@ -76,32 +84,34 @@ std::vector<Rates> play(ArmSearch& search, const Loss& loss,
   return all;
 }
 
-std::vector<Rates> extensions_of(const ArmSearch& search,
-                                 const std::vector<Rates>& trials) {
-  std::vector<Rates> found;
-  for (const Rates rates : trials) {
+std::vector<Trial> extensions_of(const Search& search,
+                                 const std::vector<Trial>& trials) {
+  std::vector<Trial> found;
+  for (const Trial& rates : trials) {
     if (search.is_extension(rates)) found.push_back(rates);
   }
   return found;
 }
 
-void expect_rates(Rates actual, double hidden, double auxiliary) {
+void expect_rates(Trial actual, double hidden, double auxiliary) {
   // One square root or one quotient away from the grid's numbers.
   EXPECT_NEAR(actual.hidden, hidden, 4 * kEpsilon * hidden);
   EXPECT_NEAR(actual.auxiliary, auxiliary, 4 * kEpsilon * auxiliary);
 }
 
-TEST(ArmSearch, FirstAsksForTheHiddenGridAtTheFirstAuxiliaryRate) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, FirstAsksForTheHiddenGridAtTheFirstAuxiliaryRate) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   EXPECT_EQ(search.next(),
-            (std::vector<Rates>{{1, 8}, {2, 8}, {4, 8}, {8, 8}}));
+            (std::vector<Trial>{{1, 8}, {2, 8}, {4, 8}, {8, 8}}));
   EXPECT_TRUE(search.next().empty()) << "a trial is handed out twice";
   EXPECT_EQ(search.trials(), 4);
   EXPECT_FALSE(search.finished());
 }
 
-TEST(ArmSearch, AsksForTheAuxiliaryGridOnceEveryHiddenRateHasItsResult) {
-  ArmSearch search(two_rates(), 0);
+TEST(CoordinateSearch, AsksForTheAuxiliaryGridOnceEveryHiddenRateHasItsResult) {
+  auto owned = coordinates(two_rates(), 0);
+  Search& search = *owned;
   const auto loss = bowl(2, 8);
   const auto hidden = search.next();
   for (std::size_t i = 0; i + 1 < hidden.size(); ++i) {
@@ -110,11 +120,12 @@ TEST(ArmSearch, AsksForTheAuxiliaryGridOnceEveryHiddenRateHasItsResult) {
   }
   search.record(hidden.back(), loss(hidden.back()), false);
   // At the best hidden rate; the first auxiliary one has been run already.
-  EXPECT_EQ(search.next(), (std::vector<Rates>{{2, 4}, {2, 16}, {2, 32}}));
+  EXPECT_EQ(search.next(), (std::vector<Trial>{{2, 4}, {2, 16}, {2, 32}}));
 }
 
-TEST(ArmSearch, AnOptimumInsideGetsTheMidpointToTheBetterNeighbour) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, AnOptimumInsideGetsTheMidpointToTheBetterNeighbour) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   // Nearer to 8 than to 16, and 16 better than 4: the gap is sqrt(8 * 16).
   const auto trials = play(search, bowl(2.1, 11));
   EXPECT_EQ(trials.size(), 8U);
@@ -124,8 +135,9 @@ TEST(ArmSearch, AnOptimumInsideGetsTheMidpointToTheBetterNeighbour) {
   EXPECT_EQ(search.best(), extra[0]);
 }
 
-TEST(ArmSearch, AHiddenOptimumAtTheLowerEdgeIsLookedForBeyondIt) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, AHiddenOptimumAtTheLowerEdgeIsLookedForBeyondIt) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   const auto trials = play(search, bowl(0.5, 8));
   const auto extra = extensions_of(search, trials);
   ASSERT_EQ(extra.size(), 1U);
@@ -133,12 +145,13 @@ TEST(ArmSearch, AHiddenOptimumAtTheLowerEdgeIsLookedForBeyondIt) {
   expect_rates(search.best(), 0.5, 8);
   // The auxiliary rates follow at the new best rate, not at the grid's.
   EXPECT_EQ(std::count_if(trials.begin(), trials.end(),
-                          [](Rates r) { return r.hidden == 0.5; }),
+                          [](Trial r) { return r.hidden == 0.5; }),
             4);
 }
 
-TEST(ArmSearch, AHiddenOptimumAtTheUpperEdgeIsLookedForBeyondIt) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, AHiddenOptimumAtTheUpperEdgeIsLookedForBeyondIt) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   const auto trials = play(search, bowl(16, 8));
   const auto extra = extensions_of(search, trials);
   ASSERT_EQ(extra.size(), 1U);
@@ -146,46 +159,52 @@ TEST(ArmSearch, AHiddenOptimumAtTheUpperEdgeIsLookedForBeyondIt) {
   expect_rates(search.best(), 16, 8);
 }
 
-TEST(ArmSearch, AnAuxiliaryOptimumAtAnEdgeIsLookedForBeyondIt) {
-  ArmSearch lower(two_rates(), 1);
+TEST(CoordinateSearch, AnAuxiliaryOptimumAtAnEdgeIsLookedForBeyondIt) {
+  auto owned_lower = coordinates(two_rates(), 1);
+  Search& lower = *owned_lower;
   auto extra = extensions_of(lower, play(lower, bowl(2, 2)));
   ASSERT_EQ(extra.size(), 1U);
   expect_rates(extra[0], 2, 2);
-  ArmSearch upper(two_rates(), 1);
+  auto owned_upper = coordinates(two_rates(), 1);
+  Search& upper = *owned_upper;
   extra = extensions_of(upper, play(upper, bowl(4, 64)));
   ASSERT_EQ(extra.size(), 1U);
   expect_rates(extra[0], 4, 64);
 }
 
-TEST(ArmSearch, ExtendsByTheRatioAtThatEdge) {
+TEST(CoordinateSearch, ExtendsByTheRatioAtThatEdge) {
   ArmPlan arm = two_rates();
   arm.hidden = {1, 3, 4, 6};
-  ArmSearch down(arm, 1);
+  auto owned_down = coordinates(arm, 1);
+  Search& down = *owned_down;
   expect_rates(extensions_of(down, play(down, bowl(0.2, 8))).at(0), 1.0 / 3, 8);
-  ArmSearch up(arm, 1);
+  auto owned_up = coordinates(arm, 1);
+  Search& up = *owned_up;
   expect_rates(extensions_of(up, play(up, bowl(20, 8))).at(0), 9, 8);
 }
 
-TEST(ArmSearch, DivergedRatesArePassedOver) {
-  ArmSearch search(two_rates(), 1);
-  const auto trials = play(search, [](Rates rates) {
+TEST(CoordinateSearch, DivergedRatesArePassedOver) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
+  const auto trials = play(search, [](Trial rates) {
     return rates.hidden >= 4 || rates.auxiliary >= 16
                ? std::numeric_limits<double>::quiet_NaN()
                : bowl(2, 8)(rates);
   });
   EXPECT_EQ(trials.size(), 8U);
-  EXPECT_EQ(search.best(), (Rates{2, 8}));
+  EXPECT_EQ(search.best(), (Trial{2, 8}));
   // Both neighbours of 8: 4 is measured, 16 has the loss at initialisation.
   const auto extra = extensions_of(search, trials);
   ASSERT_EQ(extra.size(), 1U);
   expect_rates(extra[0], 2, std::sqrt(4.0 * 8.0));
 }
 
-TEST(ArmSearch, EndsEvenWhenEveryTrialDiverges) {
+TEST(CoordinateSearch, EndsEvenWhenEveryTrialDiverges) {
   for (const std::int64_t extensions : {0, 1, 3}) {
-    ArmSearch search(two_rates(), extensions);
+    auto owned = coordinates(two_rates(), extensions);
+    Search& search = *owned;
     const auto trials = play(
-        search, [](Rates) { return std::numeric_limits<double>::infinity(); });
+        search, [](Trial) { return std::numeric_limits<double>::infinity(); });
     EXPECT_EQ(trials.size(), 7U + static_cast<std::size_t>(extensions));
     EXPECT_TRUE(search.finished());
     for (const RateSearch& one : search.summary()) {
@@ -194,12 +213,12 @@ TEST(ArmSearch, EndsEvenWhenEveryTrialDiverges) {
   }
 }
 
-TEST(ArmSearch, EveryArmGetsEqualTrialsWhereverItsOptimumLies) {
+TEST(CoordinateSearch, EveryArmGetsEqualTrialsWhereverItsOptimumLies) {
   // From far below the grids to far above them, and a loss without a bottom.
   std::vector<Loss> losses = {
-      [](Rates r) { return 5 - std::log2(r.hidden) - std::log2(r.auxiliary); },
-      [](Rates r) { return 5 + std::log2(r.hidden) + std::log2(r.auxiliary); },
-      [](Rates) { return 4.0; }};
+      [](Trial r) { return 5 - std::log2(r.hidden) - std::log2(r.auxiliary); },
+      [](Trial r) { return 5 + std::log2(r.hidden) + std::log2(r.auxiliary); },
+      [](Trial) { return 4.0; }};
   for (double hidden = 0.125; hidden <= 64; hidden *= 2) {
     for (double auxiliary = 0.5; auxiliary <= 256; auxiliary *= 2) {
       losses.push_back(bowl(hidden, auxiliary));
@@ -207,45 +226,49 @@ TEST(ArmSearch, EveryArmGetsEqualTrialsWhereverItsOptimumLies) {
   }
   for (const std::int64_t extensions : {0, 1, 2, 5}) {
     for (std::size_t i = 0; i < losses.size(); ++i) {
-      ArmSearch pair(two_rates(), extensions);
+      auto owned_pair = coordinates(two_rates(), extensions);
+      Search& pair = *owned_pair;
       const auto trials = play(pair, losses[i]);
       EXPECT_EQ(trials.size(), 7U + static_cast<std::size_t>(extensions))
           << "loss " << i << ", extensions " << extensions;
       EXPECT_EQ(pair.trials(), static_cast<int>(trials.size()));
       EXPECT_EQ(extensions_of(pair, trials).size(),
                 static_cast<std::size_t>(extensions));
-      EXPECT_EQ(std::set<Rates>(trials.begin(), trials.end()).size(),
+      EXPECT_EQ(std::set<Trial>(trials.begin(), trials.end()).size(),
                 trials.size())
           << "a trial is run twice";
-      ArmSearch joint(joint_rate(), extensions);
+      auto owned_joint = coordinates(joint_rate(), extensions);
+      Search& joint = *owned_joint;
       EXPECT_EQ(play(joint, losses[i]).size(),
                 7U + static_cast<std::size_t>(extensions));
     }
   }
 }
 
-TEST(ArmSearch, TheBestIsTheSmallestLossOfAllTrials) {
+TEST(CoordinateSearch, TheBestIsTheSmallestLossOfAllTrials) {
   for (const double hidden : {0.3, 2.5, 30.0}) {
     for (const double auxiliary : {1.0, 10.0, 99.0}) {
       const auto loss = bowl(hidden, auxiliary);
-      ArmSearch search(two_rates(), 2);
+      auto owned = coordinates(two_rates(), 2);
+      Search& search = *owned;
       const auto trials = play(search, loss);
       const auto best =
           std::min_element(trials.begin(), trials.end(),
-                           [&](Rates a, Rates b) { return loss(a) < loss(b); });
+                           [&](Trial a, Trial b) { return loss(a) < loss(b); });
       EXPECT_EQ(search.best(), *best) << hidden << ", " << auxiliary;
     }
   }
 }
 
-TEST(ArmSearch, TheOrderOfResultsChangesNothing) {
+TEST(CoordinateSearch, TheOrderOfResultsChangesNothing) {
   for (const double hidden : {0.5, 2.1, 16.0}) {
     for (const double auxiliary : {2.0, 11.0, 64.0}) {
-      std::vector<std::set<Rates>> asked;
-      std::vector<Rates> best;
+      std::vector<std::set<Trial>> asked;
+      std::vector<Trial> best;
       for (const Order order :
            {Order::kAsAsked, Order::kReversed, Order::kOneByOneFromTheBack}) {
-        ArmSearch search(two_rates(), 2);
+        auto owned = coordinates(two_rates(), 2);
+        Search& search = *owned;
         const auto trials = play(search, bowl(hidden, auxiliary), order);
         asked.emplace_back(trials.begin(), trials.end());
         best.push_back(search.best());
@@ -258,16 +281,18 @@ TEST(ArmSearch, TheOrderOfResultsChangesNothing) {
   }
 }
 
-TEST(ArmSearch, TwoExtensionsFollowAnEdgeTwice) {
-  ArmSearch search(two_rates(), 2);
+TEST(CoordinateSearch, TwoExtensionsFollowAnEdgeTwice) {
+  auto owned = coordinates(two_rates(), 2);
+  Search& search = *owned;
   const auto extra = extensions_of(search, play(search, bowl(64, 8)));
   ASSERT_EQ(extra.size(), 2U);
   expect_rates(extra[0], 16, 8);
   expect_rates(extra[1], 32, 8);
 }
 
-TEST(ArmSearch, TwoExtensionsWithoutAnEdgeNarrowTheGap) {
-  ArmSearch search(two_rates(), 2);
+TEST(CoordinateSearch, TwoExtensionsWithoutAnEdgeNarrowTheGap) {
+  auto owned = coordinates(two_rates(), 2);
+  Search& search = *owned;
   const auto extra = extensions_of(search, play(search, bowl(2, 11)));
   ASSERT_EQ(extra.size(), 2U);
   const double first = std::sqrt(8.0 * 16.0);
@@ -276,44 +301,49 @@ TEST(ArmSearch, TwoExtensionsWithoutAnEdgeNarrowTheGap) {
   expect_rates(extra[1], 2, std::sqrt(8.0 * first));
 }
 
-TEST(ArmSearch, WithoutExtensionsOnlyThePlannedTrialsRun) {
-  ArmSearch search(two_rates(), 0);
+TEST(CoordinateSearch, WithoutExtensionsOnlyThePlannedTrialsRun) {
+  auto owned = coordinates(two_rates(), 0);
+  Search& search = *owned;
   const auto trials = play(search, bowl(64, 256));
-  EXPECT_EQ(trials.size(), two_rates().planned_trials());
+  EXPECT_EQ(trials.size(), 7U);
   EXPECT_TRUE(extensions_of(search, trials).empty());
-  EXPECT_EQ(search.best(), (Rates{8, 32}));
+  EXPECT_EQ(search.best(), (Trial{8, 32}));
 }
 
-TEST(ArmSearch, AJointArmHasOneRateForAll) {
-  ArmSearch search(joint_rate(), 1);
+TEST(CoordinateSearch, AJointArmHasOneRateForAll) {
+  auto owned = coordinates(joint_rate(), 1);
+  Search& search = *owned;
   const auto trials = play(search, bowl(4, 4));
   EXPECT_EQ(trials.size(), 8U);
-  for (const Rates rates : trials) EXPECT_EQ(rates.hidden, rates.auxiliary);
-  EXPECT_EQ(search.best(), (Rates{4, 4}));
+  for (const Trial& rates : trials) EXPECT_EQ(rates.hidden, rates.auxiliary);
+  EXPECT_EQ(search.best(), (Trial{4, 4}));
   const auto summary = search.summary();
   ASSERT_EQ(summary.size(), 1U);
   EXPECT_EQ(summary[0].rate, "joint");
   EXPECT_EQ(summary[0].grid, joint_rate().joint);
 }
 
-TEST(ArmSearch, AGridOfOneRateIsExtendedByDoubling) {
+TEST(CoordinateSearch, AGridOfOneRateIsExtendedByDoubling) {
   ArmPlan arm = two_rates();
   arm.auxiliary = {8};
-  ArmSearch search(arm, 1);
+  auto owned = coordinates(arm, 1);
+  Search& search = *owned;
   const auto trials = play(search, bowl(2, 8));
   EXPECT_EQ(trials.size(), 5U);
   const auto extra = extensions_of(search, trials);
   ASSERT_EQ(extra.size(), 1U);
   expect_rates(extra[0], 2, 16);
-  EXPECT_EQ(search.best(), (Rates{2, 8}));
+  EXPECT_EQ(search.best(), (Trial{2, 8}));
 
   arm.hidden = {4};
-  ArmSearch single(arm, 0);
-  EXPECT_EQ(play(single, bowl(2, 8)), (std::vector<Rates>{{4, 8}}));
+  auto owned_single = coordinates(arm, 0);
+  Search& single = *owned_single;
+  EXPECT_EQ(play(single, bowl(2, 8)), (std::vector<Trial>{{4, 8}}));
 }
 
-TEST(ArmSearch, SummarySaysWhatWasSearchedAndWhereTheBottomLies) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, SummarySaysWhatWasSearchedAndWhereTheBottomLies) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   EXPECT_TRUE(search.summary().empty()) << "no results yet";
   play(search, bowl(2.5, 11));
   const auto summary = search.summary();
@@ -340,8 +370,9 @@ TEST(ArmSearch, SummarySaysWhatWasSearchedAndWhereTheBottomLies) {
   EXPECT_NEAR(summary[1].curvature.value_or(0), 0.125, 1e-11);
 }
 
-TEST(ArmSearch, SummaryAdmitsAnEdgeThatIsLeft) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, SummaryAdmitsAnEdgeThatIsLeft) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   play(search, bowl(64, 8));
   const auto summary = search.summary();
   ASSERT_EQ(summary.size(), 2U);
@@ -351,8 +382,9 @@ TEST(ArmSearch, SummaryAdmitsAnEdgeThatIsLeft) {
   EXPECT_FALSE(summary[1].edge);
 }
 
-TEST(ArmSearch, RefusesWhatItNeverAskedFor) {
-  ArmSearch search(two_rates(), 1);
+TEST(CoordinateSearch, RefusesWhatItNeverAskedFor) {
+  auto owned = coordinates(two_rates(), 1);
+  Search& search = *owned;
   testing::expect_error(ErrorKind::kInvalidArgument, {"3", "not asked for"},
                         [&] { search.record({3, 8}, 1, false); });
   testing::expect_error(ErrorKind::kInvalidArgument, {"arm", "no result"},

@@ -47,11 +47,11 @@ class Parts {
                  : nullptr),
         loop(config, dataset, model, optimizer, pass.get()) {}
 
-  TokenLosses losses() const {
-    return pass ? token_losses(*pass) : token_losses(model);
+  ScoreTokens scores() const {
+    return pass ? token_scores(*pass) : token_scores(model);
   }
   HeldOutLoss evaluate_on(data::Split split, std::int64_t windows) const {
-    return evaluate(losses(), config.model.context, dataset, split, windows);
+    return evaluate(scores(), config.model.context, dataset, split, windows);
   }
 
   std::map<std::string, at::Tensor> gradients() const {

@@ -70,43 +70,74 @@ void write(const Options& options, const study::StudyPlan& plan,
             << "\n";
 }
 
+void write_all(const Options& options, const study::StudyPlan& plan,
+               const study::StudyOptions& how,
+               const study::StudyResults& results) {
+  if (plan.cases.empty()) {
+    write(options, plan, how, results.cases.front());
+    return;
+  }
+  for (const study::Results& one : results.cases) {
+    study::StudyPlan single = plan;
+    single.name = one.setup.name;
+    std::cout << one.setup.case_title << "\n";
+    write(options, single, how, one);
+  }
+}
+
 void run(const Options& options) {
   // A missing bundle must show now, not after the study.
   (void)core::read_file(vega_bundle(options));
   const study::StudyPlan plan = plan_of(options);
   const study::StudyOptions how = study_options(options, true);
-  write(options, plan, how, study::run_study(plan, how));
+  write_all(options, plan, how, study::run_study(plan, how));
 }
 
 void report(const Options& options) {
   const study::StudyPlan plan = plan_of(options);
   study::StudyOptions how = study_options(options, false);
   how.say = nullptr;
-  write(options, plan, how, study::run_study(plan, how));
+  write_all(options, plan, how, study::run_study(plan, how));
+}
+
+std::string settings_text(const study::Cell& cell) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : cell.settings) {
+    parts.push_back(key + "=" + core::shortest(value));
+  }
+  if (cell.length != 1) parts.push_back("x" + core::shortest(cell.length));
+  return parts.empty() ? "-" : core::join(parts, " ");
+}
+
+void print_cells(const study::Results& results) {
+  if (!results.setup.case_title.empty()) {
+    std::cout << results.setup.case_title << "\n";
+  }
+  std::vector<std::vector<std::string>> rows = {{"cell", "phase", "hidden",
+                                                 "auxiliary", "settings",
+                                                 "seed", "state", "loss"}};
+  for (const study::Cell& cell : results.cells) {
+    rows.push_back({cell.id, cell.phase, core::shortest(cell.hidden_lr),
+                    core::shortest(cell.auxiliary_lr), settings_text(cell),
+                    std::to_string(cell.seed), cell.state,
+                    cell.loss ? core::fixed(*cell.loss, 4) : "-"});
+  }
+  std::cout << core::aligned_table(rows);
 }
 
 void status(const Options& options) {
   const study::StudyPlan plan = plan_of(options);
   study::StudyOptions how = study_options(options, false);
   how.say = nullptr;
-  const study::Results results = study::run_study(plan, how);
+  const study::StudyResults results = study::run_study(plan, how);
   if (options.json) {
     std::cout << study::results_json(results) << "\n";
     return;
   }
-  std::vector<std::vector<std::string>> rows = {
-      {"cell", "phase", "hidden", "auxiliary", "seed", "state", "loss"}};
-  for (const study::Cell& cell : results.cells) {
-    rows.push_back({cell.id, cell.phase, core::shortest(cell.hidden_lr),
-                    core::shortest(cell.auxiliary_lr),
-                    std::to_string(cell.seed), cell.state,
-                    cell.loss ? core::fixed(*cell.loss, 4) : "-"});
-  }
-  std::cout << core::aligned_table(rows)
-            << "cells that depend on unfinished ones are not listed yet\n"
+  for (const study::Results& one : results.cases) print_cells(one);
+  std::cout << "cells that depend on unfinished ones are not listed yet\n"
             << results.setup.parallel << "\n";
 }
-
 // What the plan says of it; what it leaves open a run decides.
 std::string parallel_text(const study::StudyPlan& plan) {
   std::string text = plan.jobs ? std::to_string(*plan.jobs) + " side by side"
@@ -120,13 +151,12 @@ std::string parallel_text(const study::StudyPlan& plan) {
 void show_plan(const Options& options) {
   const study::StudyPlan plan = plan_of(options);
   std::vector<std::vector<std::string>> rows = {
-      {"arm", "rule", "search trials", "extra", "final seeds", "timing"}};
+      {"arm", "rule", "search trials", "final seeds", "timing"}};
   for (const study::ArmPlan& arm : plan.arms) {
     const std::size_t timing = plan.timing_steps > 0 ? 1 : 0;
-    rows.push_back({arm.name, arm.rule, std::to_string(arm.planned_trials()),
-                    std::to_string(plan.extensions),
-                    std::to_string(plan.final_seeds.size()),
-                    std::to_string(timing)});
+    rows.push_back(
+        {arm.name, arm.rule, std::to_string(study::planned_trials(plan, arm)),
+         std::to_string(plan.final_seeds.size()), std::to_string(timing)});
   }
   std::cout << plan.title << "\n"
             << core::aligned_table(rows) << study::planned_cells(plan)
