@@ -119,6 +119,24 @@ TEST(WindowSplit, RefusesWhatCannotBeSplit) {
   EXPECT_EQ(std::ssize(window_split(100, 90).validation), 1);
 }
 
+TEST(WindowRule, ComesBackFromItsText) {
+  EXPECT_EQ(WindowRule().text(), "windows/mt19937/seed=42/held_out=0.1");
+  const WindowRule rule =
+      WindowRule::parse(WindowRule{.seed = 7, .held_out_share = 0.25}.text());
+  EXPECT_EQ(rule.seed, 7U);
+  EXPECT_EQ(rule.held_out_share, 0.25);
+  for (const char* text :
+       {"", "windows/", "windows/mt19937/seed=/held_out=0.1",
+        "windows/mt19937/seed=42/held_out=", "windows/philox/seed=42",
+        "windows/mt19937/seed=-1/held_out=0.1",
+        "windows/mt19937/seed=42/held_out=1",
+        "windows/mt19937/seed=42/held_out=0.1/more",
+        "sha256/muonlab-split-v1/held_out=0.1"}) {
+    expect_error(ErrorKind::kCorruptData, {"split rule: got", text},
+                 [=] { (void)WindowRule::parse(text); });
+  }
+}
+
 TEST(Leakage, CountsByHand) {
   // Targets of the trained windows: 11 12 13, 12 13 14 and again, 21 22 23.
   const Starts trained = {11, 20, 10, 11};
