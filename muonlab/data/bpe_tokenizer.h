@@ -22,16 +22,25 @@ class BpeTokenizer final : public Tokenizer {
   /// From training; the separator gets the id after the last token.
   explicit BpeTokenizer(BpeModel model);
   /// Any layout of ids: `tokens` has the bytes of each id, empty at
-  /// `separator`. Throws Error(kInvalidArgument) when a byte has no token of
-  /// its own or a merge does not fit the tokens.
+  /// `separator`. Throws Error(kInvalidArgument) when a merge does not fit the
+  /// tokens. Published vocabularies may lack a token for some bytes: text that
+  /// has one of these cannot be encoded.
   BpeTokenizer(std::vector<std::string> tokens, std::vector<BpeMerge> merges,
-               std::int32_t separator);
+               std::int32_t separator,
+               PretokenizerKind pretokenizer = PretokenizerKind::kGpt2);
 
+  /// Throws Error(kInvalidArgument), with byte and offset, where a byte of
+  /// `text` has no token.
   [[nodiscard]] std::vector<std::int32_t> encode(
       std::string_view text) const override;
   [[nodiscard]] std::string kind() const override { return "bpe"; }
   /// The rules in the order of their priority.
   [[nodiscard]] const std::vector<BpeMerge>& merges() const { return merges_; }
+  [[nodiscard]] PretokenizerKind pretokenizer() const override {
+    return pretokenizer_.kind();
+  }
+  /// How many of the 256 bytes have no token.
+  [[nodiscard]] std::int64_t missing_bytes() const;
 
  private:
   struct Rule {
@@ -41,6 +50,7 @@ class BpeTokenizer final : public Tokenizer {
 
   [[nodiscard]] const Rule* find_rule(std::int32_t left,
                                       std::int32_t right) const;
+  void check_bytes(std::string_view piece, std::size_t offset) const;
   void encode_piece(std::string_view piece,
                     std::vector<std::int32_t>& ids) const;
   void merge_short(std::vector<std::int32_t>& symbols) const;

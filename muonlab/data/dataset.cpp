@@ -1,7 +1,5 @@
 #include "muonlab/data/dataset.h"
 
-#include "muonlab/data/window_rule.h"
-
 #include <utility>
 
 #include "muonlab/core/error.h"
@@ -79,16 +77,12 @@ Dataset Dataset::open(const std::filesystem::path& folder) {
   return dataset;
 }
 
-bool DatasetInfo::split_by_windows() const {
-  return WindowRule::parse(split_rule).has_value();
-}
-
 WindowSplit DatasetInfo::windows(std::int64_t context) const {
-  const auto rule = WindowRule::parse(split_rule);
-  MUONLAB_CHECK(rule.has_value(), "dataset '", corpus_name, "': split by ",
+  MUONLAB_CHECK(split_by_windows(), "dataset '", corpus_name, "': split by ",
                 split_rule, ", expected a split by windows");
-  return window_split(split(Split::kTrain).n_tokens, context, rule->seed,
-                      rule->held_out);
+  const WindowRule rule = WindowRule::parse(split_rule);
+  return window_split(split(Split::kTrain).n_tokens, context, rule.seed,
+                      rule.held_out_share);
 }
 
 }  // namespace muonlab::data

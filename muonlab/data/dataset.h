@@ -36,27 +36,47 @@ struct SplitInfo {
   std::vector<ShardInfo> shards;
 };
 
+/// What `prepare` was told to take of the corpus, and what that left out.
+struct Cut {
+  bool separators = true;               ///< one before each document
+  std::int64_t documents = 0;           ///< at most so many, the first; 0: all
+  std::int64_t characters = 0;          ///< of each document, the first; 0: all
+  std::int64_t tokens = 0;              ///< of the stream, the first; 0: all
+  std::int64_t dropped_documents = 0;   ///< of which no token is left
+  std::int64_t dropped_characters = 0;  ///< beyond `characters`
+  std::int64_t dropped_tokens = 0;      ///< beyond `tokens`
+
+  bool operator==(const Cut&) const = default;
+  /// The same settings, whatever they led to.
+  [[nodiscard]] bool same_settings(const Cut& other) const;
+};
+
 struct DatasetInfo {
   int schema = kDatasetSchema;
   std::string corpus_name;
-  std::string corpus_hash;           ///< of all texts, whatever their order
+  /// Of all texts, as cut by characters: whatever their order, but where the
+  /// split is by windows in their order.
+  std::string corpus_hash;
   std::string tokenizer_kind;        ///< "bytes" or "bpe"
   std::string tokenizer_hash;        ///< `Tokenizer::hash()`
+  bool tokenizer_from_file = false;  ///< and not made from the corpus
   std::int64_t vocabulary = 0;       ///< bytes, merged tokens and the separator
-  std::string split_rule;            ///< `SplitRule::text()`
-  std::array<SplitInfo, 3> splits;   ///< in the order of `kSplits`
-  std::int64_t empty_documents = 0;  ///< left out
+  /// `SplitRule::text()` or `WindowRule::text()`.
+  std::string split_rule;
+  Cut cut;
+  std::array<SplitInfo, 3> splits;          ///< in the order of `kSplits`
+  std::int64_t empty_documents = 0;         ///< left out
   std::int64_t invalid_utf8_documents = 0;  ///< kept as bytes
   std::int64_t duplicate_documents = 0;     ///< kept; copies of an earlier one
   /// Identifies the dataset: SHA-256 over tokenizer hash, split rule and every
   /// split's counts and shards. Names and the other counts do not enter.
   std::string hash;
 
-  /// The tokens are one text, the `train` split, whose overlapping windows are
-  /// divided at random: see window_split.h.
+  /// All tokens are one stream, the split `kTrain`; `window_split` says which
+  /// of its windows are held out, and the other two splits are empty.
   [[nodiscard]] bool split_by_windows() const;
-  /// That division for windows of `context` tokens. Throws
-  /// Error(kInvalidArgument) for a dataset split by documents.
+  /// Those windows, of `context` tokens. Throws Error(kInvalidArgument) for a
+  /// dataset split by documents.
   [[nodiscard]] WindowSplit windows(std::int64_t context) const;
 
   [[nodiscard]] const SplitInfo& split(Split which) const {
@@ -92,7 +112,7 @@ class Dataset {
     return tokenizer_;
   }
   /// All tokens of a split, shard after shard; each document starts with the
-  /// separator.
+  /// separator, unless the dataset was made without (`Cut::separators`).
   [[nodiscard]] const std::vector<std::int32_t>& tokens(Split split) const {
     return tokens_[static_cast<std::size_t>(split)];
   }

@@ -1,15 +1,13 @@
 #include "muonlab/data/prepare.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <set>
 #include <span>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include "muonlab/core/error.h"
@@ -20,8 +18,10 @@
 #include "muonlab/data/bpe_trainer.h"
 #include "muonlab/data/byte_tokenizer.h"
 #include "muonlab/data/corpus.h"
-#include "muonlab/data/shard.h"
+#include "muonlab/data/dataset_writer_internal.h"
 #include "muonlab/data/split.h"
+#include "muonlab/data/utf8.h"
+#include "muonlab/data/window_split.h"
 
 namespace muonlab::data {
 
@@ -46,7 +46,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 void validate(const PrepareOptions& options) {
   MUONLAB_CHECK(!options.out.empty(),
                 "data prepare: out: got an empty path, expected a folder");
-  MUONLAB_CHECK(options.tokenizer == TokenizerKind::kBytes ||
+  MUONLAB_CHECK(options.tokenizer != TokenizerKind::kBpe ||
                     options.vocabulary >= kByteVocabulary,
                 "data prepare: vocabulary: got ", options.vocabulary,
                 ", expected 257 (256 bytes and the separator) or more");
@@ -55,35 +55,91 @@ void validate(const PrepareOptions& options) {
           options.tokens_per_shard <= std::numeric_limits<std::int32_t>::max(),
       "data prepare: tokens_per_shard: got ", options.tokens_per_shard,
       ", expected 1 to 2^31 - 1");
+  MUONLAB_CHECK((options.tokenizer == TokenizerKind::kFile) ==
+                    !options.tokenizer_file.empty(),
+                "data prepare: tokenizer_file: got '",
+                options.tokenizer_file.string(),
+                "', expected one where, and only where, the tokenizer is to be "
+                "read from a file");
+  const auto check_limit = [](std::string_view name, std::int64_t value) {
+    MUONLAB_CHECK(value >= 0, "data prepare: ", name, ": got ", value,
+                  ", expected 1 or more, or 0 for all");
+  };
+  check_limit("documents", options.documents);
+  check_limit("characters", options.characters);
+  check_limit("tokens", options.tokens);
+  if (options.tokens > 0 && options.split != SplitBy::kWindows) {
+    throw Error(ErrorKind::kInvalidArgument,
+                concat("data prepare: tokens: got ", options.tokens,
+                       " with a split by documents, expected no limit, since "
+                       "that makes three streams"),
+                "limit --documents or --characters, or use --split windows");
+  }
 }
 
-// Documents by split, each list in the order of the digests; counts copies.
-SplitDocuments assign(const Corpus& corpus, const SplitRule& rule,
+std::string split_rule_text(const PrepareOptions& options) {
+  if (options.split == SplitBy::kDocuments) {
+    return SplitRule(options.held_out).text();
+  }
+  WindowRule rule;
+  rule.held_out_share = options.held_out;
+  return rule.text();
+}
+
+// Leaves what the options take of the corpus.
+Cut cut_corpus(Corpus& corpus, const PrepareOptions& options) {
+  Cut cut{.separators = options.separators,
+          .documents = options.documents,
+          .characters = options.characters,
+          .tokens = options.tokens};
+  const std::int64_t present = std::ssize(corpus.documents);
+  if (options.documents > 0 && options.documents < present) {
+    cut.dropped_documents = present - options.documents;
+    corpus.documents.resize(static_cast<std::size_t>(options.documents));
+  }
+  if (options.characters == 0) return cut;
+  for (Document& document : corpus.documents) {
+    const std::size_t kept = prefix_of_characters(
+        document.text, static_cast<std::size_t>(options.characters));
+    cut.dropped_characters += static_cast<std::int64_t>(
+        count_characters(std::string_view(document.text).substr(kept)));
+    document.text.resize(kept);
+  }
+  return cut;
+}
+
+// Documents by split, each list in the order of the digests, or all of them as
+// the first list in their own order; counts copies.
+SplitDocuments assign(const Corpus& corpus, const PrepareOptions& options,
                       DatasetInfo& info) {
+  const bool by_windows = options.split == SplitBy::kWindows;
   std::vector<HashedDocument> all;
+  std::set<Digest> seen;
   all.reserve(corpus.documents.size());
   for (const Document& document : corpus.documents) {
     all.push_back({SplitRule::digest(document.text), document.text});
+    if (!seen.insert(all.back().digest).second) ++info.duplicate_documents;
   }
-  std::sort(all.begin(), all.end(),
-            [](const HashedDocument& a, const HashedDocument& b) {
-              return a.digest < b.digest;
-            });
+  if (!by_windows) {
+    std::sort(all.begin(), all.end(),
+              [](const HashedDocument& a, const HashedDocument& b) {
+                return a.digest < b.digest;
+              });
+  }
+  const SplitRule rule(options.held_out);
   core::Sha256 corpus_hash;
   SplitDocuments splits;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    corpus_hash.update(all[i].digest.data(), all[i].digest.size());
-    if (i > 0 && all[i].digest == all[i - 1].digest) {
-      ++info.duplicate_documents;
-    }
-    const Split split = rule.of(all[i].digest);
-    splits[static_cast<std::size_t>(split)].push_back(all[i]);
+  for (const HashedDocument& document : all) {
+    corpus_hash.update(document.digest.data(), document.digest.size());
+    const Split split = by_windows ? Split::kTrain : rule.of(document.digest);
+    splits[static_cast<std::size_t>(split)].push_back(document);
   }
   info.corpus_hash = corpus_hash.hex();
   return splits;
 }
 
 void check_splits(const SplitDocuments& splits, const PrepareOptions& options) {
+  if (options.split == SplitBy::kWindows) return;
   for (const Split split : kSplits) {
     if (!splits[static_cast<std::size_t>(split)].empty()) continue;
     throw Error(ErrorKind::kInvalidArgument,
@@ -97,10 +153,16 @@ void check_splits(const SplitDocuments& splits, const PrepareOptions& options) {
   }
 }
 
-bool same_settings(const DatasetInfo& a, const DatasetInfo& b) {
-  return a.corpus_hash == b.corpus_hash &&
-         a.tokenizer_kind == b.tokenizer_kind && a.vocabulary == b.vocabulary &&
-         a.split_rule == b.split_rule;
+// `wanted` knows no hash of a tokenizer that has yet to be trained.
+bool same_settings(const DatasetInfo& found, const DatasetInfo& wanted) {
+  return found.corpus_hash == wanted.corpus_hash &&
+         found.tokenizer_kind == wanted.tokenizer_kind &&
+         found.vocabulary == wanted.vocabulary &&
+         found.tokenizer_from_file == wanted.tokenizer_from_file &&
+         (!wanted.tokenizer_from_file ||
+          found.tokenizer_hash == wanted.tokenizer_hash) &&
+         found.split_rule == wanted.split_rule &&
+         found.cut.same_settings(wanted.cut);
 }
 
 // True when `out` already is what was asked for; throws when it is in the way.
@@ -131,125 +193,71 @@ bool is_already_there(const PrepareOptions& options, DatasetInfo& wanted) {
   return true;
 }
 
-std::shared_ptr<const Tokenizer> make_tokenizer(
-    const PrepareOptions& options, std::span<const HashedDocument> train) {
-  if (options.tokenizer == TokenizerKind::kBytes) {
-    return std::make_shared<ByteTokenizer>();
+// The tokenizer, if it does not have to be trained.
+std::shared_ptr<const Tokenizer> ready_tokenizer(
+    const PrepareOptions& options) {
+  switch (options.tokenizer) {
+    case TokenizerKind::kBytes:
+      return std::make_shared<ByteTokenizer>();
+    case TokenizerKind::kFile:
+      return load_tokenizer(options.tokenizer_file);
+    case TokenizerKind::kBpe:
+      break;
   }
+  return nullptr;
+}
+
+std::shared_ptr<const Tokenizer> train_tokenizer(
+    const PrepareOptions& options, std::span<const HashedDocument> train) {
   std::vector<std::string_view> texts;
   for (const HashedDocument& document : train) texts.push_back(document.text);
   return std::make_shared<BpeTokenizer>(train_bpe(texts, options.vocabulary));
 }
 
-// Writes the shards of one split.
-SplitInfo write_split(const fs::path& folder, Split which,
-                      std::span<const HashedDocument> documents,
-                      const Tokenizer& tokenizer,
-                      std::int64_t tokens_per_shard) {
-  SplitInfo split;
-  std::vector<std::int32_t> buffer;
-  const auto flush = [&](std::size_t count) {
-    std::string number = std::to_string(split.shards.size());
-    number.insert(0, number.size() < 6 ? 6 - number.size() : 0, '0');
-    ShardInfo shard;
-    shard.file = concat(name_of(which), "_", number, ".bin");
-    shard.n_tokens = static_cast<std::int64_t>(count);
-    shard.sha256 =
-        write_shard(folder / shard.file, std::span(buffer).first(count),
-                    tokenizer.vocabulary_size());
-    split.shards.push_back(std::move(shard));
-    split.n_tokens += static_cast<std::int64_t>(count);
-    buffer.erase(buffer.begin(),
-                 buffer.begin() + static_cast<std::ptrdiff_t>(count));
-  };
-  const auto limit = static_cast<std::size_t>(tokens_per_shard);
-  for (const HashedDocument& document : documents) {
-    buffer.push_back(tokenizer.separator());
-    const auto ids = tokenizer.encode(document.text);
-    buffer.insert(buffer.end(), ids.begin(), ids.end());
-    ++split.n_documents;
-    split.bytes += static_cast<std::int64_t>(document.text.size());
-    while (buffer.size() >= limit) flush(limit);
+// Writes all shards; fills in the splits and what was cut off.
+void write_splits(const SplitDocuments& documents, const Tokenizer& tokenizer,
+                  const PrepareOptions& options, const fs::path& folder,
+                  DatasetInfo& info) {
+  for (const Split which : kSplits) {
+    SplitWriter writer(folder, which, tokenizer,
+                       {.tokens_per_shard = options.tokens_per_shard,
+                        .separators = options.separators,
+                        .max_tokens = options.tokens});
+    const auto& list = documents[static_cast<std::size_t>(which)];
+    for (const HashedDocument& document : list) writer.add(document.text);
+    info.split(which) = writer.finish();
+    info.cut.dropped_tokens += writer.dropped_tokens();
+    info.cut.dropped_documents +=
+        std::ssize(list) - info.split(which).n_documents;
   }
-  if (!buffer.empty()) flush(buffer.size());
-  return split;
 }
-
-// A folder beside `out` that takes its name on commit and else disappears.
-class PendingFolder {
- public:
-  explicit PendingFolder(fs::path out) : out_(std::move(out)) {
-    // "shelf/books/" would otherwise name a folder inside itself.
-    out_ = fs::absolute(out_).lexically_normal();
-    if (!out_.has_filename()) out_ = out_.parent_path();
-    pending_ = sibling(".partial.");
-    std::error_code ignored;
-    fs::remove_all(pending_, ignored);  // of a killed process with our number
-    core::make_folder(pending_);
-  }
-  ~PendingFolder() {
-    std::error_code ignored;
-    fs::remove_all(pending_, ignored);
-  }
-  PendingFolder(const PendingFolder&) = delete;
-  PendingFolder& operator=(const PendingFolder&) = delete;
-
-  [[nodiscard]] const fs::path& path() const { return pending_; }
-
-  void commit() {
-    std::error_code code;
-    const fs::path old = sibling(".replaced.");
-    const bool replaces = fs::exists(out_, code);
-    if (replaces) move(out_, old);
-    fs::rename(pending_, out_, code);
-    if (code) {
-      std::error_code ignored;
-      if (replaces) fs::rename(old, out_, ignored);
-      throw_io_error(out_, "cannot put the finished dataset in place",
-                     code.value());
-    }
-    if (replaces) fs::remove_all(old, code);
-  }
-
- private:
-  [[nodiscard]] fs::path sibling(std::string_view suffix) const {
-    return out_.parent_path() /
-           concat(".", out_.filename().string(), suffix, ::getpid());
-  }
-
-  static void move(const fs::path& from, const fs::path& to) {
-    std::error_code code;
-    fs::rename(from, to, code);
-    if (code) throw_io_error(from, "cannot move aside", code.value());
-  }
-
-  fs::path out_;
-  fs::path pending_;
-};
 
 }  // namespace
 
 PrepareReport prepare(const PrepareOptions& options) {
   validate(options);
-  const SplitRule rule(options.held_out);
+  PrepareReport report;
+  DatasetInfo& info = report.info;
+  info.split_rule = split_rule_text(options);
   const auto say = [&options](const std::string& line) {
     if (options.progress) options.progress(line);
   };
-  const Corpus corpus = read_documents(options.corpus);
+  auto tokenizer = ready_tokenizer(options);
+  Corpus corpus = read_documents(options.corpus);
   say(concat("read ", core::grouped(std::ssize(corpus.documents)),
              " documents, ",
              core::byte_size(static_cast<double>(corpus.bytes()))));
 
-  PrepareReport report;
-  DatasetInfo& info = report.info;
-  const bool bpe = options.tokenizer == TokenizerKind::kBpe;
   info.corpus_name = corpus.name;
-  info.tokenizer_kind = bpe ? "bpe" : "bytes";
-  info.vocabulary = bpe ? options.vocabulary : kByteVocabulary;
-  info.split_rule = rule.text();
+  info.tokenizer_kind = tokenizer ? tokenizer->kind() : "bpe";
+  info.vocabulary =
+      tokenizer ? tokenizer->vocabulary_size() : options.vocabulary;
+  info.tokenizer_from_file = options.tokenizer == TokenizerKind::kFile;
+  if (tokenizer) info.tokenizer_hash = tokenizer->hash();
   info.empty_documents = corpus.empty_documents;
   info.invalid_utf8_documents = corpus.invalid_utf8_documents;
-  const SplitDocuments splits = assign(corpus, rule, info);
+  info.cut = cut_corpus(corpus, options);
+  const SplitDocuments splits = assign(corpus, options, info);
   check_splits(splits, options);
   if (is_already_there(options, info)) {
     report.already_there = true;
@@ -259,19 +267,17 @@ PrepareReport prepare(const PrepareOptions& options) {
   // Before the long part, so that an unwritable place fails at once.
   PendingFolder folder(options.out);
   const auto start = std::chrono::steady_clock::now();
-  if (bpe) say(concat("training a BPE of ", options.vocabulary, " tokens"));
-  const auto tokenizer = make_tokenizer(options, splits[0]);
+  if (!tokenizer) {
+    say(concat("training a BPE of ", options.vocabulary, " tokens"));
+    tokenizer = train_tokenizer(options, splits[0]);
+    info.tokenizer_hash = tokenizer->hash();
+  }
   report.training_seconds = seconds_since(start);
-  info.tokenizer_hash = tokenizer->hash();
   tokenizer->save(folder.path() / kTokenizerName);
 
   say("encoding");
   const auto encoding_start = std::chrono::steady_clock::now();
-  for (const Split split : kSplits) {
-    info.split(split) = write_split(folder.path(), split,
-                                    splits[static_cast<std::size_t>(split)],
-                                    *tokenizer, options.tokens_per_shard);
-  }
+  write_splits(splits, *tokenizer, options, folder.path(), info);
   report.encoding_seconds = seconds_since(encoding_start);
   info.hash = dataset_hash(info);
   core::write_file(folder.path() / kSidecarName, to_json(info));

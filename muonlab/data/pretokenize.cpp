@@ -16,12 +16,22 @@ namespace {
 
 // PCRE2's own \s also takes U+180E, which Unicode 6.3 took out of White_Space;
 // the class below is White_Space exactly.
-constexpr std::string_view kPattern =
+constexpr std::string_view kGpt2Pattern =
     "'s|'t|'re|'ve|'m|'ll|'d"
     "| ?\\p{L}+"
     "| ?\\p{N}+"
     "| ?[^\\x09-\\x0d\\x{85}\\p{Z}\\p{L}\\p{N}]+"
     "|[\\x09-\\x0d\\x{85}\\p{Z}]+(?![^\\x09-\\x0d\\x{85}\\p{Z}])"
+    "|[\\x09-\\x0d\\x{85}\\p{Z}]+";
+
+// A number ends white space as the end of the text does: it is not among the
+// characters before which one blank is left over.
+constexpr std::string_view kSmollmPattern =
+    "'s|'t|'re|'ve|'m|'ll|'d"
+    "| ?\\p{L}+"
+    "|\\p{N}"
+    "| ?[^\\x09-\\x0d\\x{85}\\p{Z}\\p{L}\\p{N}]+"
+    "|[\\x09-\\x0d\\x{85}\\p{Z}]+(?![^\\x09-\\x0d\\x{85}\\p{Z}\\p{N}])"
     "|[\\x09-\\x0d\\x{85}\\p{Z}]+";
 
 [[noreturn]] void throw_pcre2(std::string_view what, int code) {
@@ -41,12 +51,12 @@ struct MatchDataDeleter {
 struct Pretokenizer::Pattern {
   pcre2_code* code = nullptr;
 
-  Pattern() {
+  explicit Pattern(std::string_view text) {
     int error = 0;
     PCRE2_SIZE offset = 0;
-    code = pcre2_compile(
-        reinterpret_cast<PCRE2_SPTR>(kPattern.data()), kPattern.size(),
-        PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &offset, nullptr);
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error,
+                         &offset, nullptr);
     if (code == nullptr) throw_pcre2("cannot compile the pattern", error);
     // Where there is no JIT for the machine, the interpreter does the same.
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
@@ -56,7 +66,10 @@ struct Pretokenizer::Pattern {
   Pattern& operator=(const Pattern&) = delete;
 };
 
-Pretokenizer::Pretokenizer() : pattern_(std::make_unique<Pattern>()) {}
+Pretokenizer::Pretokenizer(PretokenizerKind kind)
+    : kind_(kind),
+      pattern_(std::make_unique<Pattern>(
+          kind == PretokenizerKind::kGpt2 ? kGpt2Pattern : kSmollmPattern)) {}
 Pretokenizer::~Pretokenizer() = default;
 Pretokenizer::Pretokenizer(Pretokenizer&&) noexcept = default;
 Pretokenizer& Pretokenizer::operator=(Pretokenizer&&) noexcept = default;

@@ -5,6 +5,7 @@
 #include "muonlab/core/error.h"
 #include "muonlab/core/hash.h"
 #include "muonlab/data/dataset.h"
+#include "muonlab/data/window_split.h"
 #include "muonlab/formats/json.h"
 
 namespace muonlab::data {
@@ -35,6 +36,16 @@ class Fields {
       wrong_type(name, value, "a count");
     }
     return value.get<std::int64_t>();
+  }
+
+  [[nodiscard]] bool flag(const char* name) const {
+    const Json& value = get(name);
+    if (!value.is_boolean()) wrong_type(name, value, "true or false");
+    return value.get<bool>();
+  }
+
+  [[nodiscard]] bool has(const char* name) const {
+    return object_.contains(name);
   }
 
   [[nodiscard]] const Json& list(const char* name) const {
@@ -107,7 +118,56 @@ SplitInfo split_from(const Fields& fields) {
   return split;
 }
 
+Json to_json_value(const Cut& cut) {
+  return {{"separators", cut.separators},
+          {"documents", cut.documents},
+          {"characters", cut.characters},
+          {"tokens", cut.tokens},
+          {"dropped_documents", cut.dropped_documents},
+          {"dropped_characters", cut.dropped_characters},
+          {"dropped_tokens", cut.dropped_tokens}};
+}
+
+Cut cut_from(const Fields& fields) {
+  return {.separators = fields.flag("separators"),
+          .documents = fields.count("documents"),
+          .characters = fields.count("characters"),
+          .tokens = fields.count("tokens"),
+          .dropped_documents = fields.count("dropped_documents"),
+          .dropped_characters = fields.count("dropped_characters"),
+          .dropped_tokens = fields.count("dropped_tokens")};
+}
+
+// Every split has tokens, or the first alone where windows are split.
+void check_emptiness(const DatasetInfo& info, const Fields& fields) {
+  if (info.split_by_windows()) {
+    try {
+      (void)WindowRule::parse(info.split_rule);
+    } catch (const Error& error) {
+      fields.fail("split_rule", error.what());
+    }
+  }
+  for (const Split which : kSplits) {
+    const bool expected = which != Split::kTrain && info.split_by_windows();
+    const std::int64_t n_tokens = info.split(which).n_tokens;
+    if ((n_tokens == 0) == expected) continue;
+    fields.fail(
+        concat("splits.", name_of(which), ".n_tokens"),
+        concat("got ", n_tokens, ", expected ", expected ? "0" : "1 or more",
+               " under the split rule '", info.split_rule, "'"));
+  }
+}
+
 }  // namespace
+
+bool Cut::same_settings(const Cut& other) const {
+  return separators == other.separators && documents == other.documents &&
+         characters == other.characters && tokens == other.tokens;
+}
+
+bool DatasetInfo::split_by_windows() const {
+  return split_rule.starts_with(WindowRule::kPrefix);
+}
 
 std::string dataset_hash(const DatasetInfo& info) {
   core::Sha256 hash;
@@ -129,7 +189,7 @@ std::string to_json(const DatasetInfo& info) {
   for (const Split which : kSplits) {
     splits[std::string(name_of(which))] = to_json_value(info.split(which));
   }
-  const Json sidecar = {
+  Json sidecar = {
       {"schema", info.schema},
       {"hash", info.hash},
       {"corpus", {{"name", info.corpus_name}, {"hash", info.corpus_hash}}},
@@ -142,6 +202,9 @@ std::string to_json(const DatasetInfo& info) {
       {"empty_documents", info.empty_documents},
       {"invalid_utf8_documents", info.invalid_utf8_documents},
       {"duplicate_documents", info.duplicate_documents}};
+  // Only where there is something to say: most datasets are whole corpora.
+  if (info.tokenizer_from_file) sidecar["tokenizer"]["from_file"] = true;
+  if (info.cut != Cut()) sidecar["cut"] = to_json_value(info.cut);
   // A corpus folder may have any bytes in its name.
   return sidecar.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -170,7 +233,10 @@ DatasetInfo read_sidecar(const std::filesystem::path& folder) {
   info.tokenizer_kind = tokenizer.text("kind");
   info.tokenizer_hash = tokenizer.text("hash");
   info.vocabulary = tokenizer.count("vocabulary");
+  info.tokenizer_from_file =
+      tokenizer.has("from_file") && tokenizer.flag("from_file");
   info.split_rule = fields.text("split_rule");
+  if (fields.has("cut")) info.cut = cut_from(fields.object("cut"));
   const Fields splits = fields.object("splits");
   for (const Split which : kSplits) {
     info.split(which) =
@@ -179,6 +245,7 @@ DatasetInfo read_sidecar(const std::filesystem::path& folder) {
   info.empty_documents = fields.count("empty_documents");
   info.invalid_utf8_documents = fields.count("invalid_utf8_documents");
   info.duplicate_documents = fields.count("duplicate_documents");
+  check_emptiness(info, fields);
   const std::string expected = dataset_hash(info);
   if (info.hash != expected) {
     fields.fail("hash", concat("does not fit the other fields: got ", info.hash,

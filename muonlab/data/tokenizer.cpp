@@ -51,6 +51,12 @@ void Tokenizer::save(const std::filesystem::path& path) const {
                            {"add_prefix_space", false},
                            {"trim_offsets", true},
                            {"use_regex", true}};
+  Json pre_tokenizer = byte_level;
+  if (pretokenizer() == PretokenizerKind::kSmollm) {
+    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
+    pre_tokenizer = {{"type", "Sequence"},
+                     {"pretokenizers", Json::array({digits, byte_level})}};
+  }
   const Json model = {{"type", "BPE"},
                       {"dropout", nullptr},
                       {"unk_token", nullptr},
@@ -66,7 +72,7 @@ void Tokenizer::save(const std::filesystem::path& path) const {
                      {"padding", nullptr},
                      {"added_tokens", Json::array({separator})},
                      {"normalizer", nullptr},
-                     {"pre_tokenizer", byte_level},
+                     {"pre_tokenizer", pre_tokenizer},
                      {"post_processor", nullptr},
                      {"decoder", byte_level},
                      {"model", model}};

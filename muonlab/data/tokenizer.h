@@ -9,13 +9,16 @@
 #include <string_view>
 #include <vector>
 
+#include "muonlab/data/pretokenize.h"
+
 namespace muonlab::data {
 
 /// How the separator between documents is written in tokenizer.json.
 inline constexpr std::string_view kSeparatorText = "<|endoftext|>";
 
 /// Turns bytes into ids in [0, vocabulary_size()). Any bytes can be encoded,
-/// UTF-8 or not, and `decode(encode(x)) == x`. Immutable and thread-safe.
+/// UTF-8 or not, unless a vocabulary from elsewhere lacks some, and
+/// `decode(encode(x)) == x`. Immutable and thread-safe.
 ///
 /// Text is text: where it contains the characters `<|endoftext|>`, these are
 /// encoded like any others and never give `separator()`. (The `tokenizers`
@@ -42,6 +45,10 @@ class Tokenizer {
   /// Length in bytes of the text that `id` stands for; 0 for the separator.
   /// Throws Error(kInvalidArgument) for an id that is not in the vocabulary.
   [[nodiscard]] std::int64_t token_bytes(std::int32_t id) const;
+  /// How text is cut before merging; says nothing where nothing is merged.
+  [[nodiscard]] virtual PretokenizerKind pretokenizer() const {
+    return PretokenizerKind::kGpt2;
+  }
   /// "bytes" or "bpe".
   [[nodiscard]] virtual std::string kind() const = 0;
   /// SHA-256 over what the tokenizer does (kind, tokens, merges, separator), so
@@ -70,10 +77,11 @@ class Tokenizer {
 };
 
 /// Reads what `Tokenizer::save` wrote, and any other byte-level BPE with
-/// GPT-2's pattern, such as GPT-2's own tokenizer.json. Throws Error(kIo) when
-/// the file cannot be read, kCorruptData when it is damaged, and kUnsupported
-/// when it holds another sort of tokenizer; the message names the file and the
-/// field.
+/// GPT-2's or SmolLM's way of cutting text, such as GPT-2's own tokenizer.json;
+/// and the tokenizer of a GGUF file (`gguf_tokenizer.h`). Throws Error(kIo)
+/// when the file cannot be read, kCorruptData when it is damaged, and
+/// kUnsupported when it holds another sort of tokenizer; the message names the
+/// file and the field.
 [[nodiscard]] std::shared_ptr<const Tokenizer> load_tokenizer(
     const std::filesystem::path& path);
 

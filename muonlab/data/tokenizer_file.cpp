@@ -10,6 +10,7 @@
 #include "muonlab/data/bpe_tokenizer.h"
 #include "muonlab/data/byte_level.h"
 #include "muonlab/data/byte_tokenizer.h"
+#include "muonlab/data/gguf_tokenizer.h"
 #include "muonlab/data/tokenizer.h"
 
 namespace muonlab::data {
@@ -39,14 +40,15 @@ class Reader {
       corrupt("has no field \"model\"");
     }
     check_sort(file);
+    read_pretokenizer(file);
     read_vocabulary(file);
     read_merges(file["model"]);
     if (merges_.empty() && is_byte_layout()) {
       return std::make_shared<ByteTokenizer>();
     }
     try {
-      return std::make_shared<BpeTokenizer>(std::move(tokens_),
-                                            std::move(merges_), separator_);
+      return std::make_shared<BpeTokenizer>(
+          std::move(tokens_), std::move(merges_), separator_, pretokenizer_);
     } catch (const Error& error) {
       corrupt(error.what());
     }
@@ -65,13 +67,18 @@ class Reader {
     for (const Json& one : allowed) {
       if (value == one) return;
     }
+    foreign(where + name, value, allowed[0].dump());
+  }
+
+  [[noreturn]] void foreign(const std::string& field, const Json& value,
+                            const std::string& expected) const {
     throw Error(
         ErrorKind::kUnsupported,
-        concat(path_.string(), ": ", where, name, ": got ",
+        concat(path_.string(), ": ", field, ": got ",
                value.dump(-1, ' ', false, Json::error_handler_t::replace),
-               ", expected ", allowed[0].dump()),
-        "muonlab reads byte-level BPE tokenizers with GPT-2's pattern; "
-        "make one with `muonlab tokenizer train`");
+               ", expected ", expected),
+        "muonlab reads byte-level BPE tokenizers with GPT-2's or SmolLM's "
+        "pattern; make one with `muonlab tokenizer train`");
   }
 
   void check_sort(const Json& file) const {
@@ -83,7 +90,20 @@ class Reader {
     expect(model, "byte_fallback", "model.", {false, nullptr});
     expect(model, "ignore_merges", "model.", {false, nullptr});
     expect(file, "normalizer", "", {nullptr});
-    const Json split = file.value("pre_tokenizer", Json());
+  }
+
+  void read_pretokenizer(const Json& file) {
+    Json split = file.value("pre_tokenizer", Json());
+    if (split.is_object() && split.value("type", Json()) == "Sequence") {
+      const Json parts = split.value("pretokenizers", Json());
+      const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
+      if (!parts.is_array() || parts.size() != 2 || parts[0] != digits) {
+        foreign("pre_tokenizer.pretokenizers", parts,
+                concat(digits.dump(), " and ByteLevel"));
+      }
+      split = parts[1];
+      pretokenizer_ = PretokenizerKind::kSmollm;
+    }
     expect(split, "type", "pre_tokenizer.", {"ByteLevel"});
     expect(split, "add_prefix_space", "pre_tokenizer.", {false});
     // Files from before the field existed mean true.
@@ -199,6 +219,7 @@ class Reader {
   std::filesystem::path path_;
   std::vector<std::string> tokens_;
   std::int32_t separator_ = 0;
+  PretokenizerKind pretokenizer_ = PretokenizerKind::kGpt2;
   std::unordered_map<std::string, std::int32_t> id_of_;
   std::vector<BpeMerge> merges_;
 };
@@ -207,6 +228,7 @@ class Reader {
 
 std::shared_ptr<const Tokenizer> load_tokenizer(
     const std::filesystem::path& path) {
+  if (formats::is_gguf(path)) return load_gguf_tokenizer(path);
   return Reader(path).read();
 }
 

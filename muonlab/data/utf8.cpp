@@ -1,5 +1,6 @@
 #include "muonlab/data/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -52,6 +53,23 @@ std::size_t valid_utf8_prefix(std::string_view text) {
     const std::size_t size = utf8_sequence(text.substr(at));
     if (size == 0) break;
     at += size;
+  }
+  return at;
+}
+
+std::size_t count_characters(std::string_view text) {
+  std::size_t count = 0;
+  for (; !text.empty(); ++count) {
+    text.remove_prefix(std::max<std::size_t>(utf8_sequence(text), 1));
+  }
+  return count;
+}
+
+std::size_t prefix_of_characters(std::string_view text,
+                                 std::size_t characters) {
+  std::size_t at = 0;
+  for (; characters > 0 && at < text.size(); --characters) {
+    at += std::max<std::size_t>(utf8_sequence(text.substr(at)), 1);
   }
   return at;
 }

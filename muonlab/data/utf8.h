@@ -18,4 +18,11 @@ namespace muonlab::data {
   return valid_utf8_prefix(text) == text.size();
 }
 
+/// Characters are code points; each byte that belongs to none counts as one.
+[[nodiscard]] std::size_t count_characters(std::string_view text);
+
+/// Bytes of the first `characters` characters of `text`, or of all of them.
+[[nodiscard]] std::size_t prefix_of_characters(std::string_view text,
+                                               std::size_t characters);
+
 }  // namespace muonlab::data

@@ -1,6 +1,7 @@
 #include "muonlab/data/window_split.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -10,12 +11,36 @@
 #include <utility>
 
 #include "muonlab/core/error.h"
+#include "muonlab/core/text.h"
 
 namespace muonlab::data {
 
 namespace {
 
 constexpr std::int64_t kMaxUint32 = std::numeric_limits<std::uint32_t>::max();
+
+constexpr std::string_view kSeedPart = "mt19937/seed=";
+constexpr std::string_view kSharePart = "/held_out=";
+
+// Both take what they name off the front of `text`.
+bool take(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+template <typename Number>
+bool take_number(std::string_view& text, Number& value) {
+  const auto [end, code] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return code == std::errc();
+}
+
+void check_share(double share) {
+  MUONLAB_CHECK(share > 0 && share < 1, "window split: held_out_share: got ",
+                share, ", expected a number in (0, 1)");
+}
 
 void check_starts(std::string_view which,
                   std::span<const std::int64_t> starts) {
@@ -56,9 +81,7 @@ WindowSplit window_split(std::int64_t n_tokens, std::int64_t context,
                          std::uint64_t seed, double held_out_share) {
   MUONLAB_CHECK(context >= 1, "window split: context: got ", context,
                 ", expected 1 or more");
-  MUONLAB_CHECK(held_out_share > 0 && held_out_share < 1,
-                "window split: held_out_share: got ", held_out_share,
-                ", expected a number in (0, 1)");
+  check_share(held_out_share);
   const std::int64_t windows = n_tokens > context ? n_tokens - context : 0;
   const auto held_out = static_cast<std::int64_t>(
       std::floor(static_cast<double>(windows) * held_out_share));
@@ -79,6 +102,27 @@ WindowSplit window_split(std::int64_t n_tokens, std::int64_t context,
   split.validation.assign(boundary, split.train.end());
   split.train.erase(boundary, split.train.end());
   return split;
+}
+
+std::string WindowRule::text() const {
+  check_share(held_out_share);
+  return concat(kPrefix, kSeedPart, seed, kSharePart,
+                core::shortest(held_out_share));
+}
+
+WindowRule WindowRule::parse(std::string_view text) {
+  WindowRule rule;
+  std::string_view rest = text;
+  const bool fits = take(rest, kPrefix) && take(rest, kSeedPart) &&
+                    take_number(rest, rule.seed) && take(rest, kSharePart) &&
+                    take_number(rest, rule.held_out_share) && rest.empty() &&
+                    rule.held_out_share > 0 && rule.held_out_share < 1;
+  if (!fits) {
+    throw Error(ErrorKind::kCorruptData,
+                concat("split rule: got '", text, "', expected '",
+                       WindowRule().text(), "' or the like"));
+  }
+  return rule;
 }
 
 Leakage leakage(std::span<const std::int64_t> trained,

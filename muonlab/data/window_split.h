@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace muonlab::data {
@@ -41,6 +43,20 @@ struct WindowSplit {
                                        std::int64_t context,
                                        std::uint64_t seed = 42,
                                        double held_out_share = 0.1);
+
+/// What a sidecar says of a dataset that is split so: the arguments of
+/// `window_split` that do not depend on the model.
+struct WindowRule {
+  static constexpr std::string_view kPrefix = "windows/";
+
+  std::uint64_t seed = 42;
+  double held_out_share = 0.1;
+
+  /// "windows/mt19937/seed=42/held_out=0.1".
+  [[nodiscard]] std::string text() const;
+  /// The inverse of `text`. Throws Error(kCorruptData) for anything else.
+  [[nodiscard]] static WindowRule parse(std::string_view text);
+};
 
 /// What evaluated windows share with those that were trained on. Targets count
 /// once for every evaluated window that holds them, distances are those between

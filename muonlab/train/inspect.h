@@ -21,4 +21,10 @@ struct Inspection {
 [[nodiscard]] Inspection inspect(const std::filesystem::path& path,
                                  bool spectra);
 
+/// What a GGUF file says of itself: metadata (long values shortened), types of
+/// tensors, tokenizer, and whether all tensors' data lie in the file, as far as
+/// their types are known. {"schema", "format", "version", "whole", "missing",
+/// "tokenizer", "metadata", "tensors"}. Throws what `read_gguf` throws.
+[[nodiscard]] Inspection inspect_gguf(const std::filesystem::path& path);
+
 }  // namespace muonlab::train

@@ -315,6 +315,42 @@ class OwnTextTest(Case):
                                 "--held-out", "0.3", "--vocabulary", "300")
         self.assertIn("already there", output)
 
+    def test_a_stream_split_by_windows_says_what_was_cut(self):
+        data = self.folder / "data"
+        arguments = ["data", "prepare", self.corpus, "--out", data, "--split",
+                     "windows", "--tokenizer", "bytes", "--no-separator",
+                     "--documents", "20", "--characters", "100"]
+        output, _ = self.expect(0, *arguments, "--tokens", "1500")
+        for line in ("windows/mt19937/seed=42/held_out=0.1",
+                     "no separators", "135 documents left out",
+                     "each document was cut to 100", "500 tokens left out"):
+            self.assertIn(line, output)
+        self.assertNotIn("reporting", output)
+        self.assertEqual(self.expect(0, "data", "inspect", data)[0].count("left out"), 3)
+        found = json.loads(self.expect(0, "data", "inspect", data, "--json")[0])
+        self.assertEqual(found["splits"]["train"]["n_tokens"], 1500)
+        self.assertEqual(found["splits"]["selection"]["n_tokens"], 0)
+        self.assertEqual(found["cut"]["dropped_tokens"], 500)
+        output, _ = self.expect(0, *arguments, "--tokens", "9000", "--force")
+        self.assertIn("fewer than the 9,000 tokens asked for: all 2,000", output)
+
+    def test_a_tokenizer_comes_from_a_file(self):
+        made, data = self.folder / "made", self.folder / "data"
+        self.expect(0, "data", "prepare", self.corpus, "--out", made,
+                    "--held-out", "0.3", "--vocabulary", "280")
+        file = made / "tokenizer.json"
+        arguments = ["data", "prepare", self.corpus, "--out", data,
+                     "--held-out", "0.3", "--tokenizer"]
+        self.expect(0, *arguments, file)
+        self.assertEqual((data / "train_000000.bin").read_bytes(),
+                         (made / "train_000000.bin").read_bytes())
+        self.expect_error(3, ["--vocabulary: got 300", "its own"],
+                          *arguments, file, "--vocabulary", "300")
+        self.expect_error(4, ["missing.gguf"], *arguments,
+                          self.folder / "missing.gguf")
+        self.expect_error(3, ["tokens: got 50", "--split windows"],
+                          *arguments, file, "--tokens", "50")
+
     def test_bad_corpora_and_options_are_named(self):
         self.expect_error(4, ["nowhere"], "data", "prepare",
                           self.folder / "nowhere", "--out", self.folder / "data")

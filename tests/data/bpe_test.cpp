@@ -265,9 +265,14 @@ TEST(BpeTokenizer, RefusesRulesThatDoNotFitItsTokens) {
   model.merges[1].result = 3;
   expect_error(ErrorKind::kInvalidArgument, {"merge 1"},
                [&] { const BpeTokenizer tokenizer(model); });
-  std::vector<std::string> tokens = {"a", ""};
-  expect_error(ErrorKind::kInvalidArgument, {"byte 0"},
-               [&] { const BpeTokenizer tokenizer(tokens, {}, 1); });
+}
+
+TEST(BpeTokenizer, NamesTheByteThatHasNoToken) {
+  const BpeTokenizer tokenizer({"a", ""}, {}, 1);
+  EXPECT_EQ(tokenizer.missing_bytes(), 255);
+  EXPECT_EQ(tokenizer.encode("aa"), (std::vector<std::int32_t>{0, 0}));
+  expect_error(ErrorKind::kInvalidArgument, {"byte 2 of the text: got 98"},
+               [&] { (void)tokenizer.encode("aabaab"); });
 }
 
 TEST(Tokenizers, HashTellsThemApart) {

@@ -13,8 +13,9 @@ namespace {
 
 using Pieces = std::vector<std::string>;
 
-Pieces pieces(std::string_view text) {
-  const Pretokenizer pretokenizer;
+Pieces pieces(std::string_view text,
+              PretokenizerKind kind = PretokenizerKind::kGpt2) {
+  const Pretokenizer pretokenizer(kind);
   Pieces result;
   pretokenizer.split(
       text, [&](std::string_view piece) { result.emplace_back(piece); });
@@ -51,6 +52,27 @@ TEST(Pretokenizer, KnowsUnicodesLettersNumbersAndWhiteSpace) {
   EXPECT_EQ(pieces("hi\xF0\x9F\x98\x80"), (Pieces{"hi", "\xF0\x9F\x98\x80"}));
 }
 
+TEST(Pretokenizer, SmollmHasEachDigitByItself) {
+  const auto smollm = [](std::string_view text) {
+    return pieces(text, PretokenizerKind::kSmollm);
+  };
+  EXPECT_EQ(smollm("in 1790,  sir!\n\nWe'll"),
+            (Pieces{"in", " ", "1", "7", "9", "0", ",", " ", " sir", "!", "\n",
+                    "\n", "We", "'ll"}));
+  // White space before a digit is whole, as at the end of the text.
+  EXPECT_EQ(smollm("a  5"), (Pieces{"a", "  ", "5"}));
+  EXPECT_EQ(pieces("a  5"), (Pieces{"a", " ", " 5"}));
+  EXPECT_EQ(smollm("a \n 5 b"), (Pieces{"a", " \n ", "5", " b"}));
+  EXPECT_EQ(smollm("'s5's"), (Pieces{"'s", "5", "'s"}));
+  // One half, Arabic three and four, roman twelve.
+  EXPECT_EQ(
+      smollm("x\xC2\xBD\xD9\xA3\xD9\xA4 \xE2\x85\xAB"),
+      (Pieces{"x", "\xC2\xBD", "\xD9\xA3", "\xD9\xA4", " ", "\xE2\x85\xAB"}));
+  EXPECT_EQ(smollm("1\xFF"
+                   "2"),
+            (Pieces{"1", "\xFF", "2"}));
+}
+
 TEST(Pretokenizer, InvalidBytesArePiecesOfTheirOwn) {
   EXPECT_EQ(pieces("caf\xE9\xFF in"), (Pieces{"caf", "\xE9\xFF", " in"}));
   EXPECT_EQ(pieces("\xC3"), (Pieces{"\xC3"}));
@@ -60,6 +82,8 @@ TEST(Pretokenizer, InvalidBytesArePiecesOfTheirOwn) {
 TEST(Pretokenizer, PiecesOfAnyBytesAddUpToTheText) {
   const core::Random random(11, "bytes");
   for (std::uint64_t round = 0; round < 200; ++round) {
+    const auto kind =
+        round % 2 == 0 ? PretokenizerKind::kGpt2 : PretokenizerKind::kSmollm;
     std::string text;
     for (std::uint64_t i = 0; i < 300; ++i) {
       const std::uint64_t bits = random.bits(round, i);
@@ -68,7 +92,7 @@ TEST(Pretokenizer, PiecesOfAnyBytesAddUpToTheText) {
       text.push_back(static_cast<char>(bits & mask));
     }
     std::string sum;
-    for (const std::string& piece : pieces(text)) {
+    for (const std::string& piece : pieces(text, kind)) {
       EXPECT_FALSE(piece.empty());
       sum += piece;
     }

@@ -54,6 +54,37 @@ TEST(TokenizerFile, SavedAgainItIsTheSameFile) {
             core::read_file(folder / "b.json"));
 }
 
+TEST(TokenizerFile, TheWayOfCuttingTextIsKept) {
+  const BpeModel model =
+      train_bpe(std::vector<std::string_view>{"10 10 10 aa aa aa"}, 260);
+  std::vector<std::string> tokens = model.tokens;
+  tokens.emplace_back();
+  const BpeTokenizer gpt2(tokens, model.merges, 259);
+  const BpeTokenizer smollm(tokens, model.merges, 259,
+                            PretokenizerKind::kSmollm);
+  EXPECT_NE(smollm.hash(), gpt2.hash());
+  EXPECT_NE(smollm.encode("a 10"), gpt2.encode("a 10"));
+  const TemporaryFolder folder;
+  const auto path = folder / "tokenizer.json";
+  smollm.save(path);
+  const auto loaded = load_tokenizer(path);
+  EXPECT_EQ(loaded->pretokenizer(), PretokenizerKind::kSmollm);
+  EXPECT_EQ(loaded->hash(), smollm.hash());
+  EXPECT_EQ(loaded->encode("a 10"), smollm.encode("a 10"));
+  std::string json = core::read_file(path);
+  const std::string digits = "\"individual_digits\": true";
+  json.replace(json.find(digits), digits.size(),
+               "\"individual_digits\": false");
+  testing::write(path, json);
+  expect_error(ErrorKind::kUnsupported, {"pre_tokenizer.pretokenizers"},
+               [&] { (void)load_tokenizer(path); });
+}
+
+TEST(TokenizerFile, HashesOfFilesFromBeforeHold) {
+  // What the first version of the tokenizer gave for this text.
+  EXPECT_EQ(small_bpe().hash(), "5ab3c6e2bf943d92411e46ee25fdf3b5e2b1cab1e68f1e8a8eb477fcde430b25");
+}
+
 TEST(TokenizerFile, OtherLayoutsOfIdsAndMergesAreRead) {
   // Separator first and merges as lists, as the `tokenizers` trainer writes.
   const BpeTokenizer tokenizer = small_bpe();

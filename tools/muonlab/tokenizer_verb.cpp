@@ -182,7 +182,8 @@ void add_train(CLI::App& tokenizer_verb) {
 std::shared_ptr<CodeArguments> add_code_options(CLI::App& verb,
                                                 const char* lines_help) {
   auto arguments = std::make_shared<CodeArguments>();
-  verb.add_option("--tokenizer", arguments->tokenizer, "tokenizer.json")
+  verb.add_option("--tokenizer", arguments->tokenizer,
+                  "tokenizer.json, or a model's .gguf")
       ->required();
   verb.add_flag("--lines", arguments->lines, lines_help);
   verb.add_flag("--json", arguments->json, "print one JSON object");
