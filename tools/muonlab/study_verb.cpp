@@ -205,18 +205,22 @@ void add_study_verb(CLI::App& app, Exit&) {
                     "JavaScript bundle of Vega-Lite (default: $MUONLAB_VEGA, "
                     "else the one that scripts/setup wrote)");
   }
+  auto* figures =
+      report_verb
+          ->add_option(
+              "--figures", options->figures,
+              "also write plots/FIGURE.svg, .png or .pdf, 480 pixels (5 "
+              "inches) wide, PNG at twice that, on white, without the "
+              "captions; may be repeated or a list: svg,pdf")
+          ->delimiter(',')
+          ->allow_extra_args(false)
+          ->check(CLI::IsMember(study::figure_formats()));
   report_verb
-      ->add_option("--figures", options->figures,
-                   "also write plots/FIGURE.svg, .png or .pdf, 480 pixels (5 "
-                   "inches) wide, PNG at twice that, on white, without the "
-                   "captions; may be repeated or a list: svg,pdf")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::IsMember(study::figure_formats()));
-  report_verb->add_option(
-      "--python", options->python,
-      "interpreter with vl-convert-python, which draws those (default: "
-      "$MUONLAB_PYTHON, else .venv of the source tree, else python3)");
+      ->add_option(
+          "--python", options->python,
+          "interpreter with vl-convert-python, which draws those (default: "
+          "$MUONLAB_PYTHON, else .venv of the source tree, else python3)")
+      ->needs(figures);
   report_verb->footer(
       "Example: muonlab study report configs/quick.toml --figures pdf");
 }
