@@ -7,10 +7,10 @@ usage: report_browser.py REPORT.html [--screenshot OUT.png] [--width N] [--dark]
 
 The first form checks one report: no console message of any kind, no request
 that leaves the file, no page wider than its window, one drawn SVG with marks
-for each figure, and pages with text when it is printed. The second lets PROGRAM (study_sample_report) write
-reports, checks them, then breaks copies in several ways and demands that every
-break is noticed. Exit codes: 0 good, 1 a fault, 77 chromium or
-vl-convert-python is missing.
+for each figure, and pages with text when it is printed. The second lets PROGRAM
+(study_sample_report) write reports, checks them, then breaks copies in several
+ways and demands that every break is noticed. Exit codes: 0 good, 1 a fault,
+77 chromium or vl-convert-python is missing.
 """
 import argparse
 import html.parser

@@ -57,7 +57,7 @@ void work_on(const std::filesystem::path& base, int cell, const Claim& claim) {
   std::this_thread::sleep_for(kWork);
   if (!claim.held()) log_line(log, "lost" + tail);
   log_line(log, "end" + tail);
-  core::write_file(folder / "done", "");
+  testing::write(folder / "done", "");
   ::close(lock);
 }
 
@@ -266,7 +266,7 @@ TEST(ClaimRace, OneContenderTakesOverWhatHasExpired) {
       const auto claim = Claim::take(base.path());
       auto json = nlohmann::ordered_json::parse(core::read_file(file));
       json["boot"] = "elsewhere";
-      core::write_file(file, json.dump());
+      testing::write(file, json.dump());
     }
     std::filesystem::remove(base / "claims/2.json");  // its release
     const struct timespec past[2] = {{1, 0}, {1, 0}};
