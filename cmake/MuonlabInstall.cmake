@@ -35,4 +35,6 @@ if(TARGET muonlab)
   # What reports draw their figures with; scripts/setup makes it.
   install(FILES build/vega.js DESTINATION ${CMAKE_INSTALL_DATADIR}/muonlab
     OPTIONAL)
+  install(FILES scripts/export_figures.py
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/muonlab)
 endif()

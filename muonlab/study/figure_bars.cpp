@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
 #include "muonlab/study/figures_internal.h"
 #include "muonlab/study/step_times_internal.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int kRowHeight = 54;  // pixels for each arm
 constexpr int kBarHeight = 40;
+constexpr int kLetterWidth = 8;  // of a label at 12 pixels, rounded up
 
 Json arm_rows(const std::vector<std::string>& names) {
   return {{"field", "arm"},
@@ -68,7 +70,8 @@ std::vector<Figure> difference_figures(const Results& results,
                   {"axis",
                    {{"format", "+.3~f"},
                     {"labelExpr", "datum.value == 0 ? '0' : datum.label"},
-                    {"tickCount", 7}}}};
+                    // Few enough that no label is left out, zero least of all.
+                    {"tickCount", {{"expr", "clamp(width / 80, 3, 7)"}}}}}};
   const Json y = arm_rows(names);
   Json color = arm_color_channel(results);
   color["legend"] = nullptr;
@@ -148,17 +151,23 @@ std::vector<Figure> step_time_figures(const Results& results) {
   }
   if (names.empty()) return {};
   double longest = 0;
+  std::size_t letters = 0;
   for (const Json& row : totals) {
     longest = std::max(longest, row["ms"].get<double>());
+    letters = std::max(letters, row["label"].get<std::string>().size());
   }
   const Json y = arm_rows(names);
-  // Room to the right of the longest bar for its label.
+  // Room to the right of the longest bar for its label, at any width.
+  const std::string end =
+      concat(drawn(longest), " * width / max(width - ",
+             kLetterWidth * static_cast<int>(letters), ", width / 4)");
   const Json x = {
       {"field", "ms"},
       {"type", "quantitative"},
       {"title", "milliseconds per optimizer step"},
-      {"axis", {{"tickCount", 6}}},
-      {"scale", {{"domain", {0, 1.45 * longest}}, {"nice", false}}}};
+      {"axis", {{"tickCount", {{"expr", "clamp(width / 60, 3, 8)"}}}}},
+      {"scale",
+       {{"domainMin", 0}, {"domainMax", {{"expr", end}}}, {"nice", false}}}};
   Json domain = Json::array();
   Json range = Json::array();
   for (const Part& part : kParts) {

@@ -168,7 +168,7 @@ Panel build_panel(const Results& results, const std::string& rate) {
 
 Json rate_axis(const Panel& panel, const std::string& rate) {
   const double margin = std::exp2(0.3);
-  Json axis = {{"format", ".2~g"}, {"labelOverlap", true}};
+  Json axis = {{"format", ".2~g"}, {"labelOverlap", "greedy"}};
   if (panel.rates.size() <= 14) {
     axis["values"] = Json(panel.rates);
   }

@@ -90,30 +90,48 @@ pre {
     --accent: #9a4a00; --unfair: #b3261e; --uncertain: #8a5a00;
     --note: #41607d;
   }
+  @page { margin: 15mm; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
+  p { orphans: 3; widows: 3; }
   .scroll { overflow: visible; }
   table { font-size: 8pt; }
-  th, td { padding: .2rem .4rem; }
-  figure, tr, .verdict, ul.audit li { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
-  .plot svg { height: auto; }
+  thead { display: table-header-group; }
+  th, td { padding: .2rem .4rem; overflow-wrap: break-word; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  /* Browsers leave backgrounds out unless the page insists. */
+  .swatch, .verdict, pre {
+    print-color-adjust: exact; -webkit-print-color-adjust: exact;
+  }
+  figure, tr, pre, .verdict, ul.audit li { break-inside: avoid; }
+  h2, h3, h3 + p, tbody tr:nth-child(-n+2) { break-after: avoid; }
+  figure { margin: 1rem 0 1.4rem; }
+  /* Two figures on a page of A4 or letter. */
+  .plot svg { width: auto; height: auto; max-height: 90mm; }
   .plot details { display: none; }
 }
 )css";
 
+// Paper is about as wide as paperWidth pixels, whatever the window is: there
+// the figures are drawn anew, or their text would shrink with the drawing.
 inline constexpr const char* kReportScript = R"js(
+const paperWidth = 640;
+const views = [];
 for (const node of document.querySelectorAll(".plot")) {
   const spec = JSON.parse(document.getElementById(node.dataset.spec).textContent);
   window.vegaEmbed(node, spec, {
     renderer: "svg",
     actions: {export: true, source: false, compiled: false, editor: false},
     downloadFileName: node.dataset.name,
-  }).catch((error) => {
+  }).then((drawn) => views.push(drawn.view)).catch((error) => {
     node.textContent = "This figure could not be drawn: " + error;
     console.error(error);
   });
 }
+addEventListener("beforeprint", () => {
+  for (const view of views) view.width(paperWidth).run();
+});
+addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 )js";
 
 }  // namespace muonlab::study::detail

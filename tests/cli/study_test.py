@@ -184,6 +184,41 @@ class SmokeTest(Case):
         self.assertEqual(output, self.output)
         self.assertEqual(table.read_bytes(), content)
 
+    def pretend_python(self, lines):
+        """An interpreter that runs these lines of shell in its place."""
+        path = self.folder / "python"
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        return path
+
+    def test_report_exports_its_figures(self):
+        # What the exporter gets: SCRIPT --format LIST FIGURE...
+        python = self.pretend_python(
+            'shift 3; for f; do b="${f%.vl.json}"; touch "$b.svg" "$b.pdf"; done')
+        output, _ = self.expect(
+            0, *self.study(self.reference, "report"), "--figures", "svg",
+            "--figures", "pdf", "--python", python)
+        plots = self.reference / "studies/smoke/plots"
+        specs = len(list(plots.glob("*.vl.json")))
+        self.assertIn(f"figures: {2 * specs} files in {plots}\n", output)
+        self.assertEqual(len(list(plots.glob("*.svg"))), specs)
+        self.expect(0, *self.study(self.reference, "report"), "--figures",
+                    "svg,pdf", "--python", python)
+        self.assertEqual(len(list(plots.glob("*.pdf"))), specs)
+
+    def test_report_is_written_where_figures_cannot_be_exported(self):
+        html = self.reference / "studies/smoke/report.html"
+        html.unlink()
+        python = self.pretend_python("echo No module named vl_convert; exit 7")
+        self.expect_error(
+            7, ["vl-convert-python", "hint: ", "scripts/setup"],
+            *self.study(self.reference, "report"), "--figures", "png",
+            "--python", python)
+        self.assertTrue(html.exists())
+        self.expect_error(2, ["--figures", "gif"],
+                          *self.study(self.reference, "report"),
+                          "--figures", "gif")
+
     def test_a_damaged_cell_is_named(self):
         place = self.folder / "copy"
         self.expect(0, *self.study(place))

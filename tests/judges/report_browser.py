@@ -2,14 +2,15 @@
 """Open a study report in headless Chromium and look for faults.
 
 usage: report_browser.py REPORT.html [--screenshot OUT.png] [--width N] [--dark]
+                         [--pdf OUT.pdf]
        report_browser.py --writer PROGRAM
 
 The first form checks one report: no console message of any kind, no request
-that leaves the file, no page wider than its window, and one drawn SVG with
-marks for each figure. The second lets PROGRAM (study_sample_report) write
-reports, checks them, then breaks copies in several ways and demands that every
-break is noticed. Exit codes: 0 good, 1 a fault, 77 chromium or
-vl-convert-python is missing.
+that leaves the file, no page wider than its window, one drawn SVG with marks
+for each figure, and pages with text when it is printed. The second lets PROGRAM
+(study_sample_report) write reports, checks them, then breaks copies in several
+ways and demands that every break is noticed. Exit codes: 0 good, 1 a fault,
+77 chromium or vl-convert-python is missing.
 """
 import argparse
 import html.parser
@@ -134,10 +135,40 @@ def faults_of(report: pathlib.Path, width: int = 1300) -> list[str]:
     return faults
 
 
+def print_to(report: pathlib.Path, out: pathlib.Path,
+             options: tuple[str, ...] = ()) -> None:
+    browse(report.resolve().as_uri(),
+           ["--no-pdf-header-footer", f"--print-to-pdf={out.resolve()}",
+            *options])
+
+
+def print_faults_of(report: pathlib.Path) -> list[str]:
+    """What is wrong with a report on paper; empty when nothing is."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "report.pdf"
+        print_to(report, out)
+        content = out.read_bytes() if out.exists() else b""
+    if not content.startswith(b"%PDF-"):
+        return ["printing wrote no PDF"]
+    pages = len(re.findall(rb"/Type\s*/Page\b", content))
+    if pages == 0:
+        return ["the printed report has no pages"]
+    if b"/Font" not in content:
+        return ["the printed report has no text"]
+    return []
+
+
 def check(report: pathlib.Path, width: int = 1300) -> bool:
     faults = faults_of(report, width)
     for fault in faults:
         print(f"report_browser: {report.name} at {width} px: {fault}")
+    return not faults
+
+
+def check_print(report: pathlib.Path) -> bool:
+    faults = print_faults_of(report)
+    for fault in faults:
+        print(f"report_browser: {report.name} on paper: {fault}")
     return not faults
 
 
@@ -186,6 +217,7 @@ def prove(writer: str) -> bool:
                            stdout=subprocess.DEVNULL)
             for width in (1300, 500):
                 good &= check(base / kind / "report.html", width)
+            good &= check_print(base / kind / "report.html")
         text = (base / "full" / "report.html").read_text(encoding="utf-8")
         for name, (broken, expected) in breaks(text).items():
             if broken == text:
@@ -197,6 +229,12 @@ def prove(writer: str) -> bool:
             found = [f for f in faults_of(copy) if expected in f]
             print(f"{name}: {found[0] if found else 'NOT NOTICED'}")
             good &= bool(found)
+        copy.write_text(at_end(text, "<style>@media print "
+                               "{ main { display: none } }</style>"),
+                        encoding="utf-8")
+        found = print_faults_of(copy)
+        print(f"a report that prints empty: {found or 'NOT NOTICED'}")
+        good &= found == ["the printed report has no text"]
     return good
 
 
@@ -205,6 +243,7 @@ def main() -> None:
     parser.add_argument("report", nargs="?", type=pathlib.Path)
     parser.add_argument("--writer")
     parser.add_argument("--screenshot", type=pathlib.Path)
+    parser.add_argument("--pdf", type=pathlib.Path)
     parser.add_argument("--width", type=int, default=1300)
     parser.add_argument("--height", type=int, default=8000)
     parser.add_argument("--dark", action="store_true")
@@ -215,14 +254,16 @@ def main() -> None:
     if arguments.report is None:
         parser.error("give a REPORT.html or --writer")
     report = arguments.report.resolve()
-    good = check(report, arguments.width)
+    good = check(report, arguments.width) and check_print(report)
+    options = [f"--window-size={arguments.width},{arguments.height}"]
+    if arguments.dark:
+        options += ["--force-dark-mode",
+                    "--blink-settings=preferredColorScheme=0"]
     if arguments.screenshot:
-        options = [f"--window-size={arguments.width},{arguments.height}",
-                   f"--screenshot={arguments.screenshot.resolve()}"]
-        if arguments.dark:
-            options += ["--force-dark-mode",
-                        "--blink-settings=preferredColorScheme=0"]
-        browse(report.as_uri(), options)
+        browse(report.as_uri(),
+               [*options, f"--screenshot={arguments.screenshot.resolve()}"])
+    if arguments.pdf:
+        print_to(report, arguments.pdf, tuple(options))
     sys.exit(0 if good else 1)
 
 

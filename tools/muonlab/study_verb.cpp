@@ -7,6 +7,7 @@
 #include "muonlab/core/files.h"
 #include "muonlab/core/text.h"
 #include "muonlab/study/comparison.h"
+#include "muonlab/study/figure_export.h"
 #include "muonlab/study/report.h"
 #include "muonlab/study/study.h"
 #include "muonlab/study/verdict.h"
@@ -22,6 +23,8 @@ struct Options {
   std::string runs = "runs";
   std::string studies = "studies";
   std::string vega;
+  std::vector<std::string> figures;
+  std::string python;
   std::int64_t jobs = 0;
   bool json = false;
 };
@@ -45,17 +48,34 @@ study::StudyOptions study_options(const Options& options, bool execute) {
           .say = [](const std::string& line) { std::cerr << line << "\n"; }};
 }
 
-// The bundle that scripts/setup writes: --vega, else $MUONLAB_VEGA, else where
-// it is installed with the program, else the build folder of the source tree.
-std::filesystem::path vega_bundle(const Options& options) {
-  if (!options.vega.empty()) return options.vega;
-  if (const char* path = std::getenv("MUONLAB_VEGA")) return path;
+// A file that is installed with the program, else where the source tree has it.
+std::filesystem::path shared_file(const char* name, const char* in_tree) {
   std::error_code none;
   const auto installed =
       std::filesystem::read_symlink("/proc/self/exe", none).parent_path() /
-      "../share/muonlab/vega.js";
+      "../share/muonlab" / name;
   if (std::filesystem::exists(installed, none)) return installed;
-  return MUONLAB_VEGA_BUNDLE;
+  return std::filesystem::path(MUONLAB_SOURCE) / in_tree;
+}
+
+// The bundle that scripts/setup writes: --vega, else $MUONLAB_VEGA, else the
+// installed one, else that of the source tree.
+std::filesystem::path vega_bundle(const Options& options) {
+  if (!options.vega.empty()) return options.vega;
+  if (const char* path = std::getenv("MUONLAB_VEGA")) return path;
+  return shared_file("vega.js", "build/vega.js");
+}
+
+std::filesystem::path python(const Options& options) {
+  if (!options.python.empty()) return options.python;
+  if (const char* path = std::getenv("MUONLAB_PYTHON")) return path;
+  const auto own = std::filesystem::path(MUONLAB_SOURCE) / ".venv/bin/python";
+  std::error_code none;
+  return std::filesystem::exists(own, none) ? own : "python3";
+}
+
+std::string shown(const std::filesystem::path& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
 }
 
 void write(const Options& options, const study::StudyPlan& plan,
@@ -65,9 +85,15 @@ void write(const Options& options, const study::StudyPlan& plan,
   std::cout << "verdict: " << verdict.sentence << std::endl;
   const auto files = study::write_report(
       results, study::study_folder(plan, how), vega_bundle(options));
-  std::cout << "report: "
-            << std::filesystem::absolute(files.html).lexically_normal().string()
-            << "\n";
+  std::cout << "report: " << shown(files.html) << std::endl;
+  if (options.figures.empty()) return;
+  const auto drawn = study::export_figures(
+      files.plots, {.formats = options.figures,
+                    .python = python(options),
+                    .script = shared_file("export_figures.py",
+                                          "scripts/export_figures.py")});
+  std::cout << "figures: " << drawn.size() << " files in "
+            << shown(study::study_folder(plan, how) / "plots") << "\n";
 }
 
 void write_all(const Options& options, const study::StudyPlan& plan,
@@ -209,6 +235,24 @@ void add_study_verb(CLI::App& app, Exit&) {
                     "JavaScript bundle of Vega-Lite (default: $MUONLAB_VEGA, "
                     "else the one that scripts/setup wrote)");
   }
+  auto* figures =
+      report_verb
+          ->add_option(
+              "--figures", options->figures,
+              "also write plots/FIGURE.svg, .png or .pdf, 480 pixels (5 "
+              "inches) wide, PNG at twice that, on white, without the "
+              "captions; may be repeated or a list: svg,pdf")
+          ->delimiter(',')
+          ->allow_extra_args(false)
+          ->check(CLI::IsMember(study::figure_formats()));
+  report_verb
+      ->add_option(
+          "--python", options->python,
+          "interpreter with vl-convert-python, which draws those (default: "
+          "$MUONLAB_PYTHON, else .venv of the source tree, else python3)")
+      ->needs(figures);
+  report_verb->footer(
+      "Example: muonlab study report configs/quick.toml --figures pdf");
 }
 
 }  // namespace muonlab::tools
