@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "muonlab/core/error.h"
-#include "muonlab/study/parabola.h"
+#include "muonlab/statistics/parabola.h"
 
 namespace muonlab::study {
 
@@ -153,7 +153,7 @@ std::vector<RateSearch> ArmSearch::summary() const {
       rates.push_back(rate);
       losses.push_back(outcome.loss);
     }
-    if (const auto fit = fit_parabola(rates, losses)) {
+    if (const auto fit = statistics::fit_parabola(rates, losses)) {
       search.fitted_optimum = fit->optimum;
       search.fitted_loss = fit->loss;
       search.curvature = fit->curvature;

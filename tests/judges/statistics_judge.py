@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SciPy's and NumPy's values for tests/study/statistics_test.cpp.
+"""SciPy's and NumPy's values for tests/statistics/statistics_test.cpp.
 
 usage: statistics_judge.py
 
