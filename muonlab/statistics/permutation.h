@@ -25,11 +25,11 @@ struct SignFlip {
 [[nodiscard]] SignFlip sign_flip_test(std::span<const double> differences);
 
 struct LabelPermutation {
-  /// Share of the C(n1 + n2, n1) splits whose |difference of means| reaches the
-  /// observed one; two-sided, exact. Unset when n1 or n2 < kFewestForTest.
+  /// Of the C(n1 + n2, n1) splits, the share whose difference of means is at
+  /// most the observed one, or the share where it is at least that, whichever
+  /// is smaller, doubled; exact. Unset when n1 or n2 < kFewestForTest.
   std::optional<double> p;
-  /// The smallest p that these sizes can reach: 1 / splits, twice that when
-  /// n1 = n2, since each split then has a mirror image of the same size.
+  /// The smallest p that these sizes can reach: 2 / splits.
   double floor = 0;
 };
 

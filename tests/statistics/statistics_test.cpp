@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -126,6 +127,7 @@ TEST(TQuantile, EqualsSciPy) {
 }
 
 TEST(Moments, EqualNumPy) {
+  expect_close(population_deviation(kMuon), 0.018549285700532922);
   expect_close(standard_deviation(kMuon), 0.02073873188022821);
   EXPECT_EQ(mean(std::array<double, 1>{3.5}), 3.5);
 }
@@ -135,6 +137,113 @@ TEST(HedgesG, EqualsNumPy) {
   expect_close(*hedges_g(kShort, kAdamw), -2.4789436731788936);
   EXPECT_FALSE(
       hedges_g(std::array<double, 2>{1, 1}, std::array<double, 2>{2, 2}));
+}
+
+TEST(PooledT, EqualsSciPy) {
+  const TTest even = pooled_t_test(kMuon, kAdamw);
+  expect_close(*even.t, -5.5185245068652282);
+  expect_close(*even.p, 0.00056135587198703069);
+  EXPECT_EQ(even.df, 8);
+  const TTest uneven = pooled_t_test(kShort, kNear);
+  expect_close(*uneven.t, -4.1036805902055056);
+  expect_close(*uneven.p, 0.0063311288359356324);
+}
+
+TEST(OneSampleT, EqualsSciPy) {
+  const TTest test = one_sample_t_test(kMuon, 4.6);
+  expect_close(*test.t, -0.24798798585899201);
+  expect_close(*test.p, 0.81635409941940862);
+}
+
+TEST(TTests, IntervalsWidenWithConfidence) {
+  const TTest wide = paired_t_test(kMuon, kAdamw, 0.01);
+  const TTest narrow = paired_t_test(kMuon, kAdamw, 0.1);
+  EXPECT_LT(wide.interval->low, narrow.interval->low);
+  EXPECT_EQ(wide.p, narrow.p);
+}
+
+TEST(Equivalence, EqualsTwoOneSidedTestsOfSciPy) {
+  const TTest test = paired_t_test(kNear, kAdamw);
+  const auto found = equivalence_test(test, 0.005);
+  expect_close(found->p, 0.016686953828006588);
+  EXPECT_TRUE(found->equivalent);
+  EXPECT_FALSE(equivalence_test(test, 0.005, 0.01)->equivalent);
+  EXPECT_FALSE(
+      equivalence_test(paired_t_test(kMuon, kAdamw), 0.005)->equivalent);
+}
+
+TEST(Equivalence, IsShownWhereTheNinetyPercentIntervalIsInside) {
+  // The dual: p < alpha if and only if the 1 - 2 alpha interval is inside.
+  const TTest test = paired_t_test(kNear, kAdamw, 0.1);
+  const double reach = std::max(-test.interval->low, test.interval->high);
+  EXPECT_TRUE(equivalence_test(test, reach * (1 + 1e-9))->equivalent);
+  EXPECT_FALSE(equivalence_test(test, reach * (1 - 1e-9))->equivalent);
+}
+
+TEST(Equivalence, HasNoPWithoutATest) {
+  const std::array<double, 2> two = {1, 2};
+  EXPECT_FALSE(equivalence_test(paired_t_test(two, two), 0.1));
+}
+
+TEST(Pearson, EqualsSciPy) {
+  const auto found = pearson(kMuon, kAdamw);
+  expect_close(found->r, 0.92884658855544433);
+  expect_close(*found->p, 0.022539128466481009);
+  EXPECT_EQ(pearson(kMuon, kMuon)->r, 1);
+  EXPECT_FALSE(pearson(std::array<double, 3>{1, 1, 1}, kShort));
+}
+
+TEST(Quantile, EqualsNumPy) {
+  expect_close(quantile(kMuon, 0.9), 4.6181799999999997);
+  EXPECT_EQ(quantile(kMuon, 0), 4.5773);
+  EXPECT_EQ(quantile(kMuon, 1), 4.6301);
+  EXPECT_EQ(median(kMuon), 4.5988);
+  EXPECT_EQ(median(std::array<double, 2>{1, 2}), 1.5);
+}
+
+TEST(LabelPermutation, EqualsSciPy) {
+  expect_close(*label_permutation_test(kMuon, kAdamw).p, 0.0079365079365079361);
+  const LabelPermutation uneven = label_permutation_test(kShort, kNear);
+  expect_close(*uneven.p, 0.035714285714285712);
+  expect_close(uneven.floor, 2 / 56.0);
+}
+
+TEST(LabelPermutation, CannotGoBelowItsFloor) {
+  const std::array<double, 3> low = {1, 2, 3};
+  const std::array<double, 3> high = {7, 8, 9};
+  const LabelPermutation test = label_permutation_test(low, high);
+  EXPECT_EQ(*test.p, 0.1);
+  EXPECT_EQ(test.floor, 0.1);
+  const std::array<double, 4> more = {7, 8, 9, 10};
+  expect_close(label_permutation_test(low, more).floor, 2 / 35.0);
+  expect_close(*label_permutation_test(low, more).p, 2 / 35.0);
+}
+
+TEST(LabelPermutation, CountsTiesThatRoundApart) {
+  // All splits of equal values reach the observed difference, which is zero.
+  const std::array<double, 3> tenth = {0.1, 0.2, 0.3};
+  const std::array<double, 3> same = {0.3, 0.1, 0.2};
+  EXPECT_EQ(*label_permutation_test(tenth, same).p, 1);
+}
+
+TEST(LabelPermutation, HasNoPBelowThreeAndRefusesMany) {
+  const std::array<double, 2> two = {1, 2};
+  EXPECT_FALSE(label_permutation_test(two, kMuon).p);
+  const std::vector<double> many(13, 1.0);
+  EXPECT_NE(error_of([&] {
+              return label_permutation_test(many, many);
+            }).find("splits"),
+            std::string::npos);
+}
+
+TEST(ProbabilityOfImprovement, CountsTiesHalf) {
+  EXPECT_EQ(probability_of_improvement(kMuon, kAdamw), 1);
+  EXPECT_EQ(probability_of_improvement(kAdamw, kMuon), 0);
+  EXPECT_EQ(probability_of_improvement(kAdamw, kAdamw), 0.5);
+  // 1 ties with 1 and is below 2; 3 is below neither: 1.5 of 4.
+  EXPECT_EQ(probability_of_improvement(std::array<double, 2>{1, 3},
+                                       std::array<double, 2>{1, 2}),
+            0.375);
 }
 
 TEST(SignFlip, CannotGoBelowItsFloor) {
@@ -224,6 +333,13 @@ TEST(Statistics, RefuseNonsense) {
   error_of([&] { return holm(std::array<double, 1>{-0.1}); });
   error_of([&] { return t_quantile(1, 4); });
   error_of([&] { return t_quantile(0.5, 0); });
+  error_of([&] { return pooled_t_test(one, two); });
+  error_of([&] { return one_sample_t_test(two, kNan); });
+  error_of([&] { return paired_t_test(two, two, 0); });
+  error_of([&] { return equivalence_test(TTest{}, 0); });
+  error_of([&] { return quantile(two, 1.5); });
+  error_of([&] { return pearson(two, kShort); });
+  error_of([&] { return probability_of_improvement(two, nan); });
 }
 
 }  // namespace
