@@ -7,6 +7,7 @@
 #include <set>
 
 #include "muonlab/core/text.h"
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study {
@@ -137,21 +138,22 @@ std::size_t fewest_seeds(const ComparisonTable& table) {
 void check_seeds(const ComparisonTable& table, Findings& findings) {
   const std::size_t n = fewest_seeds(table);
   if (n == std::numeric_limits<std::size_t>::max()) return;
-  if (n < kFewestForTest) {
+  if (n < statistics::kFewestForTest) {
     findings.push_back(
         {Concern::kUncertain,
          "With n = " + std::to_string(n) +
              " there is neither an interval nor a p value; at least " +
-             std::to_string(kFewestForTest) + " seeds are needed."});
+             std::to_string(statistics::kFewestForTest) +
+             " seeds are needed."});
     return;
   }
   const double floor = std::ldexp(1.0, 1 - static_cast<int>(n));
   const auto family = static_cast<double>(table.comparisons.size());
-  if (floor * family <= kAlpha) return;
+  if (floor * family <= statistics::kAlpha) return;
   std::string text = "With n = " + std::to_string(n) +
                      " the exact sign-flip test cannot go below p = " +
                      detail::significant(floor, 3);
-  if (floor <= kAlpha) {
+  if (floor <= statistics::kAlpha) {
     text += ", or " + detail::significant(std::min(1.0, floor * family), 3) +
             " after Holm's adjustment for " +
             count_text(static_cast<std::int64_t>(family), "comparison");

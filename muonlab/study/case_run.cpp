@@ -19,6 +19,7 @@ namespace muonlab::study::detail {
 namespace {
 
 constexpr auto kPollPause = std::chrono::milliseconds(30);
+constexpr auto kElsewherePause = std::chrono::seconds(1);
 constexpr int kDivergedExit = 5;
 constexpr int kInternalExit = 70;
 constexpr int kAttempts = 2;
@@ -187,25 +188,62 @@ void CaseRun::check_interrupted() const {
 // Runs everything queued, and what its results ask for, `jobs` at a time.
 void CaseRun::drain(std::size_t jobs) {
   ProcessPool pool;
-  std::map<std::size_t, Job> running;
   while (!queue_.empty() || pool.running() > 0) {
     check_interrupted();
-    if (!queue_.empty() && pool.running() < jobs) {
-      Job job = std::move(queue_.front());
-      queue_.pop_front();
-      if (!take_finished(job) && options_.execute) {
-        launch(pool, job);
-        running.emplace(job.cell, std::move(job));
-      }
+    renew_claims(pool);
+    if (pool.running() < jobs && start_one(pool)) continue;
+    const auto ended = pool.poll();
+    if (!ended) {
+      std::this_thread::sleep_for(kPollPause);
       continue;
     }
-    if (const auto ended = pool.poll()) {
-      Job job = std::move(running.extract(ended->ticket).mapped());
-      ++job.attempts;
-      if (finish(job, ended->exit_code)) queue_.push_front(std::move(job));
-    } else if (pool.running() > 0) {
-      std::this_thread::sleep_for(kPollPause);
+    Job job = std::move(running_.extract(ended->ticket).mapped());
+    ++job.attempts;
+    const bool ours = job.claim && job.claim->held();
+    const bool again = !ours || finish(job, ended->exit_code);
+    if (job.claim) job.claim->release();
+    job.claim.reset();
+    if (again) queue_.push_front(std::move(job));
+  }
+}
+
+bool CaseRun::start_one(ProcessPool& pool) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto place = std::ranges::find_if(
+      queue_, [&](const Job& job) { return job.not_before <= now; });
+  if (place == queue_.end()) return false;
+  Job job = std::move(*place);
+  queue_.erase(place);
+  if (take_finished(job) || !options_.execute) return true;
+  job.claim = Claim::take(job.folder);
+  if (!job.claim) {
+    Cell& cell = results_.cells[job.cell];
+    if (cell.state != "running") {
+      say(concat(cell.id, ": ", claim_text(job.folder), " works on it"));
     }
+    cell.state = "running";
+    job.not_before = now + kElsewherePause;
+    queue_.push_back(std::move(job));
+    return true;
+  }
+  if (!job.claim->taken_over().empty()) {
+    say(concat(results_.cells[job.cell].id, ": taken over from ",
+               job.claim->taken_over()));
+  }
+  // It may have been finished between the two looks.
+  if (take_finished(job)) return true;
+  launch(pool, job);
+  running_.emplace(job.cell, std::move(job));
+  return true;
+}
+
+// A run whose claim is lost goes on elsewhere, and ends here.
+void CaseRun::renew_claims(ProcessPool& pool) {
+  for (auto& [cell, job] : running_) {
+    if (!job.claim || job.claim->renew()) continue;
+    say(concat(results_.cells[cell].id, ": another process took it over"));
+    pool.terminate(cell);
+    job.claim.reset();
   }
 }
 

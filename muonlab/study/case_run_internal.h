@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "muonlab/study/claim.h"
 #include "muonlab/study/parallel.h"
 #include "muonlab/study/process_pool.h"
 #include "muonlab/study/search.h"
@@ -35,6 +36,9 @@ struct Job {
   std::string identity;
   train::RunConfig config;
   int attempts = 0;
+  std::optional<Claim> claim;  ///< while it runs
+  /// Another process has it: not looked at again before.
+  std::chrono::steady_clock::time_point not_before = {};
 };
 
 class CaseRun {
@@ -54,6 +58,10 @@ class CaseRun {
            const Trial& trial);
   void drain(std::size_t jobs);
   void check_interrupted() const;
+  /// Starts the first job that can start, takes it from disk, or puts it back;
+  /// false when none can be looked at now.
+  bool start_one(ProcessPool& pool);
+  void renew_claims(ProcessPool& pool);
   void launch(ProcessPool& pool, const Job& job);
   bool take_finished(const Job& job);
   /// True when the cell is to be run once more.
@@ -74,6 +82,7 @@ class CaseRun {
   std::vector<std::unique_ptr<Search>> searches_;
   std::set<std::size_t> asked_final_;
   std::deque<Job> queue_;
+  std::map<std::size_t, Job> running_;  // by cell
   std::size_t planned_ = 0;
   std::size_t ended_ = 0;
   std::size_t executed_ = 0;

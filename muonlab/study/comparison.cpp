@@ -7,6 +7,9 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/statistics/effect_size.h"
+#include "muonlab/statistics/holm.h"
+#include "muonlab/statistics/permutation.h"
 
 namespace muonlab::study {
 
@@ -63,10 +66,11 @@ ArmSummary summarize(const Results& results, const std::string& arm,
     summary.losses.push_back(run.loss);
     if (run.bits_per_byte) bits.push_back(*run.bits_per_byte);
   }
-  if (!runs.empty()) summary.mean_loss = mean(summary.losses);
-  if (runs.size() >= 2) summary.sd = standard_deviation(summary.losses);
+  if (!runs.empty()) summary.mean_loss = statistics::mean(summary.losses);
+  if (runs.size() >= 2)
+    summary.sd = statistics::standard_deviation(summary.losses);
   if (!runs.empty() && bits.size() == runs.size()) {
-    summary.mean_bits_per_byte = mean(bits);
+    summary.mean_bits_per_byte = statistics::mean(bits);
   }
   for (const Cell& cell : results.cells) {
     if (cell.phase != "final" || cell.arm != arm) continue;
@@ -108,9 +112,9 @@ void warn(Comparison& comparison, const ArmSummary& arm,
         "the difference is the same in every seed, so a t test has no spread "
         "to work with and no p value is given");
   }
-  if (comparison.n() > kMostForSignFlip) {
+  if (comparison.n() > statistics::kMostForSignFlip) {
     warnings.push_back("the exact sign-flip test is left out above " +
-                       std::to_string(kMostForSignFlip) + " seeds");
+                       std::to_string(statistics::kMostForSignFlip) + " seeds");
   }
 }
 
@@ -133,17 +137,18 @@ Comparison compare(const std::string& arm, const FinalRuns& runs,
     }
   }
   if (comparison.n() == 0) return comparison;
-  comparison.arm_mean = mean(ours);
-  comparison.baseline_mean = mean(theirs);
-  comparison.difference = mean(comparison.differences);
+  comparison.arm_mean = statistics::mean(ours);
+  comparison.baseline_mean = statistics::mean(theirs);
+  comparison.difference = statistics::mean(comparison.differences);
   if (bits.size() == comparison.n()) {
-    comparison.bits_per_byte_difference = mean(bits);
+    comparison.bits_per_byte_difference = statistics::mean(bits);
   }
   if (comparison.n() < 2) return comparison;
-  comparison.test = paired_t_test(ours, theirs);
-  comparison.hedges_g = hedges_g(ours, theirs);
-  if (comparison.n() <= kMostForSignFlip) {
-    const SignFlip flip = sign_flip_test(comparison.differences);
+  comparison.test = statistics::paired_t_test(ours, theirs);
+  comparison.hedges_g = statistics::hedges_g(ours, theirs);
+  if (comparison.n() <= statistics::kMostForSignFlip) {
+    const statistics::SignFlip flip =
+        statistics::sign_flip_test(comparison.differences);
     comparison.p_sign_flip = flip.p;
     comparison.sign_flip_floor = flip.floor;
   }
@@ -158,7 +163,7 @@ void adjust(std::vector<Comparison>& comparisons) {
     tested.push_back(&comparison);
     p_values.push_back(*comparison.test->p);
   }
-  const std::vector<double> adjusted = holm(p_values);
+  const std::vector<double> adjusted = statistics::holm(p_values);
   for (std::size_t i = 0; i < tested.size(); ++i) {
     tested[i]->p_holm = adjusted[i];
   }

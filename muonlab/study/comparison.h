@@ -6,8 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "muonlab/statistics/sample.h"
+#include "muonlab/statistics/t_tests.h"
 #include "muonlab/study/results.h"
-#include "muonlab/study/statistics.h"
 
 namespace muonlab::study {
 
@@ -35,7 +36,7 @@ struct Comparison {
   std::optional<double> difference;  ///< mean of `differences`
   std::optional<double> bits_per_byte_difference;
   /// Unset for fewer than two common seeds.
-  std::optional<TTest> test;
+  std::optional<statistics::TTest> test;
   /// Adjusted over all comparisons of the study that have a p value.
   std::optional<double> p_holm;
   std::optional<double> p_sign_flip;
@@ -46,7 +47,7 @@ struct Comparison {
   [[nodiscard]] std::size_t n() const { return seeds.size(); }
   /// p_holm is set and below kAlpha.
   [[nodiscard]] bool established() const {
-    return p_holm.has_value() && *p_holm < kAlpha;
+    return p_holm.has_value() && *p_holm < statistics::kAlpha;
   }
 };
 

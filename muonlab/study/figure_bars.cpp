@@ -4,6 +4,8 @@
 
 #include "muonlab/core/error.h"
 #include "muonlab/core/text.h"
+#include "muonlab/statistics/permutation.h"
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/figures_internal.h"
 #include "muonlab/study/step_times_internal.h"
 #include "muonlab/study/wording_internal.h"
@@ -43,7 +45,7 @@ std::vector<Figure> difference_figures(const Results& results,
   Json dots = Json::array();
   Json means = Json::array();
   std::vector<std::string> names;
-  std::size_t least = kMostForSignFlip + 1;
+  std::size_t least = statistics::kMostForSignFlip + 1;
   for (const Comparison& c : table.comparisons) {
     if (c.n() == 0) continue;
     names.push_back(c.arm);
@@ -120,7 +122,7 @@ std::vector<Figure> difference_figures(const Results& results,
   return {{"paired-differences", "Paired differences to " + table.baseline,
            "Difference in final held-out loss to " + table.baseline +
                " at the same seed (dots), their mean (diamond)" +
-               (least < kFewestForTest
+               (least < statistics::kFewestForTest
                     ? std::string("; no interval below three seeds")
                     : std::string(" and its 95 % paired t interval (bar, not "
                                   "adjusted for the number of arms)")) +

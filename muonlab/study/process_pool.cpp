@@ -122,6 +122,12 @@ std::optional<Ended> ProcessPool::poll() {
   return std::nullopt;
 }
 
+void ProcessPool::terminate(std::size_t ticket) {
+  for (const auto& [pid, of] : children_) {
+    if (of == ticket) ::kill(pid, SIGTERM);
+  }
+}
+
 void ProcessPool::terminate() {
   for (const auto& [pid, ticket] : children_) ::kill(pid, SIGTERM);
 }

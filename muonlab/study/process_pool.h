@@ -44,6 +44,8 @@ class ProcessPool {
   [[nodiscard]] std::optional<Ended> poll();
   /// SIGTERM to all children.
   void terminate();
+  /// SIGTERM to one, if it runs.
+  void terminate(std::size_t ticket);
 
  private:
   std::map<pid_t, std::size_t> children_;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "muonlab/core/text.h"
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/document_internal.h"
 #include "muonlab/study/step_times_internal.h"
 #include "muonlab/study/wording_internal.h"
@@ -24,7 +25,7 @@ std::optional<double> final_mean(const Results& results, const std::string& arm,
     }
   }
   if (values.empty()) return std::nullopt;
-  return mean(values);
+  return statistics::mean(values);
 }
 
 double peak_memory(const Results& results, const std::string& arm) {

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "muonlab/core/error.h"
-#include "muonlab/core/file_lock.h"
 #include "muonlab/core/files.h"
 #include "muonlab/study/case_run_internal.h"
+#include "muonlab/study/claim.h"
+#include "muonlab/study/recipe.h"
 #include "muonlab/study/throughput.h"
 #include "muonlab/train/interrupt.h"
 
@@ -15,14 +17,41 @@ namespace muonlab::study {
 
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(2);
+constexpr auto kPause = std::chrono::milliseconds(200);
+
+std::vector<StudyPlan> plans_of(const StudyPlan& plan) {
+  if (plan.cases.empty()) return {plan};
+  std::vector<StudyPlan> plans;
+  for (const CasePlan& one : plan.cases) {
+    plans.push_back(plan_of_case(plan, one));
+  }
+  return plans;
+}
+
+// Of several processes that begin a study together, one measures.
+Claim wait_for_claim(const std::filesystem::path& folder,
+                     const StudyOptions& options) {
+  for (bool said = false;; said = true) {
+    if (auto claim = Claim::take(folder)) return std::move(*claim);
+    if (!said && options.say) {
+      options.say(concat("waiting: ", claim_text(folder),
+                         " finds out how to use the cores"));
+    }
+    if (train::interrupted()) {
+      throw Error(ErrorKind::kInterrupted, "interrupted while waiting",
+                  "the same command goes on from here");
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
 
 // Before the first cell: the thread count is part of every cell's identity. The
 // record lies with the cells, which are worth nothing to another count. All
 // cases of a study share it, measured on the first.
 Parallel settle(StudyPlan& plan, const StudyOptions& options) {
-  StudyPlan first =
-      plan.cases.empty() ? plan : plan_of_case(plan, plan.cases.front());
+  std::optional<Claim> claim;
+  if (options.execute) claim = wait_for_claim(options.runs / plan.name, options);
+  StudyPlan first = plans_of(plan).front();
   const Parallel parallel =
       settle_here(first, options.runs / plan.name, options.execute,
                   [&](const std::string& line) {
@@ -58,15 +87,17 @@ StudyResults run_cases(const StudyPlan& plan, const StudyOptions& options,
 }  // namespace
 
 StudyResults run_study(const StudyPlan& plan, const StudyOptions& options) {
-  std::optional<core::FileLock> lock;
   if (options.execute) {
     core::check_writable(options.runs / plan.name);
     core::check_writable(study_folder(plan, options));
-    lock.emplace(options.runs / plan.name, kPatience,
-                 "another process is running this study");
   }
   const train::InterruptGuard guard;
   StudyPlan settled = plan;
+  if (options.execute) {
+    for (const StudyPlan& one : plans_of(plan)) {
+      ensure_dataset(one, options.say);
+    }
+  }
   const Parallel parallel = settle(settled, options);
   if (!plan.cases.empty()) return run_cases(settled, options, parallel);
   detail::CaseContext context{.one = {}, .parallel = parallel, .given = {}};

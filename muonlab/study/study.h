@@ -27,6 +27,11 @@ struct StudyOptions {
 /// runs/NAME/parallel.json. A cell whose folder holds a finished run of the
 /// same identity is not run again, so a stopped study goes on where it was.
 ///
+/// Several processes, on one machine or on several over one shared folder, can
+/// run one study together: each cell is claimed by one of them (claim.h), and
+/// what another one finished is taken as it is. A dataset that is missing is
+/// made where the plan has a recipe.
+///
 /// A cell that a signal or an internal fault ended is run once more, and then
 /// left; the other cells go on, and the study ends with an error that names it.
 ///

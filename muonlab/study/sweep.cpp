@@ -3,7 +3,7 @@
 #include <iterator>
 
 #include "muonlab/core/error.h"
-#include "muonlab/study/parabola.h"
+#include "muonlab/statistics/parabola.h"
 #include "muonlab/study/sweep_internal.h"
 
 namespace muonlab::study::detail {
@@ -90,7 +90,7 @@ RateSearch summarize(const Key& key, const Sweep& sweep,
     values.push_back(value);
     losses.push_back(outcome.loss);
   }
-  if (const auto fit = fit_parabola(values, losses)) {
+  if (const auto fit = statistics::fit_parabola(values, losses)) {
     search.fitted_optimum = fit->optimum;
     search.fitted_loss = fit->loss;
     search.curvature = fit->curvature;

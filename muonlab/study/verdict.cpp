@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "muonlab/core/text.h"
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study {
@@ -24,7 +25,7 @@ struct Style {
 // The interval of how far ahead or behind, both ends without sign when both
 // lie on the side that the words name.
 std::string certainty(const Comparison& c, const Style& style) {
-  const Interval& interval = *c.test->interval;
+  const statistics::Interval& interval = *c.test->interval;
   const double low = std::abs(interval.low);
   const double high = std::abs(interval.high);
   const bool one_sided = interval.low > 0 || interval.high < 0;
@@ -68,7 +69,7 @@ std::string undecided(const Comparison& c, const std::string& baseline,
   }
   const std::string difference = detail::signed_text(*c.difference) +
                                  (style.first ? " nats per token" : "");
-  if (c.n() < kFewestForTest) {
+  if (c.n() < statistics::kFewestForTest) {
     return "the mean difference of " + c.arm + " to " + baseline + " is " +
            difference + " (" + seeds +
            ": too few for an interval or a test, so this says nothing about "
@@ -85,7 +86,7 @@ std::string undecided(const Comparison& c, const std::string& baseline,
   std::string text = c.arm + " cannot be told apart from " + baseline +
                      " (difference " + difference + ", " + certainty(c, style) +
                      ")";
-  if (*c.test->p < kAlpha) {
+  if (*c.test->p < statistics::kAlpha) {
     text +=
         ", although its interval, which is not adjusted for the number of "
         "comparisons, leaves out zero";

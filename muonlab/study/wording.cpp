@@ -42,7 +42,7 @@ std::string signed_text(double value) {
   return (value < 0 ? kMinus : "+") + digits;
 }
 
-std::string interval_text(const Interval& interval) {
+std::string interval_text(const statistics::Interval& interval) {
   return signed_text(interval.low) + " to " + signed_text(interval.high);
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/comparison.h"
 #include "muonlab/study/plan.h"
 
@@ -25,7 +26,7 @@ inline constexpr const char* kNone = "–";
 /// Four decimals with a sign; "−" is U+2212.
 [[nodiscard]] std::string signed_text(double value);
 /// "−0.0401 to −0.0223".
-[[nodiscard]] std::string interval_text(const Interval& interval);
+[[nodiscard]] std::string interval_text(const statistics::Interval& interval);
 [[nodiscard]] std::string p_text(const std::optional<double>& p);
 /// "p = 0.0012".
 [[nodiscard]] std::string p_equation(double p);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SciPy's and NumPy's values for tests/study/statistics_test.cpp.
+"""SciPy's and NumPy's values for tests/statistics/statistics_test.cpp.
 
 usage: statistics_judge.py
 
@@ -63,6 +63,56 @@ def parabola():
     row("parabola curvature", c2)
 
 
+def unpaired(name, a, b):
+    pooled = stats.ttest_ind(a, b)
+    row(f"{name} pooled t", pooled.statistic)
+    row(f"{name} pooled p", pooled.pvalue)
+    labels = stats.permutation_test(
+        (a, b), lambda x, y: np.mean(x) - np.mean(y), vectorized=False,
+        permutation_type="independent", n_resamples=np.inf)
+    row(f"{name} permutation p", labels.pvalue)
+    wins = stats.mannwhitneyu(b, a).statistic / (len(a) * len(b))
+    row(f"{name} P(first lower)", wins)
+
+
+def equivalence(name, a, b, margin):
+    low = stats.ttest_rel(np.subtract(a, b) + margin, np.zeros(len(a)),
+                          alternative="greater").pvalue
+    high = stats.ttest_rel(np.subtract(a, b) - margin, np.zeros(len(a)),
+                           alternative="less").pvalue
+    row(f"{name} TOST p", max(low, high))
+
+
+def bias_and_acceleration():
+    """z0 and a of BCa, by SciPy's own function, from resamples given here."""
+    from scipy.stats import _resampling
+    rest = [np.delete(MUON, i) for i in range(len(MUON))]
+    left_out = np.array([np.mean(r) for r in rest])
+    resampled = [4.59, 4.60, 4.58, 4.5977, 4.61, 4.605, 4.57, 4.599]
+    share = (np.mean(np.array(resampled) < 4.5977) +
+             np.mean(np.array(resampled) <= 4.5977)) / 2
+    row("z0", stats.norm.ppf(share))
+    u = (len(MUON) - 1) * (left_out.mean() - left_out)
+    row("a", np.sum(u**3) / (6 * np.sum(u**2)**1.5))
+    statistic = lambda x, axis=-1: np.mean(x, axis=axis)
+    alpha = _resampling._bca_interval(
+        (np.array(MUON),), statistic, axis=-1, alpha=0.025,
+        theta_hat_b=np.array(resampled), batch=None, xp=np)
+    row("SciPy's a", alpha[2])
+    two = _resampling._bca_interval(
+        (np.array(MUON), np.array(SHORT)),
+        lambda x, y, axis=-1: np.mean(x, axis=axis) - np.mean(y, axis=axis),
+        axis=-1, alpha=0.025, theta_hat_b=np.array(resampled) - 4.6,
+        batch=None, xp=np)
+    row("SciPy's a of two groups", two[2])
+
+
+def power(name, shift, df):
+    bound = stats.t.ppf(0.975, df)
+    row(f"power {name}", stats.nct.sf(bound, df, shift) +
+        stats.nct.cdf(-bound, df, shift))
+
+
 def main():
     print(f"SciPy {scipy.__version__}, NumPy {np.__version__}")
     paired("muon-adamw", MUON, ADAMW)
@@ -76,6 +126,24 @@ def main():
         row(f"t quantile {probability} df {df}",
             stats.t.ppf(probability, df))
     parabola()
+    unpaired("muon-adamw", MUON, ADAMW)
+    unpaired("short-near", SHORT, NEAR)
+    equivalence("near-adamw", NEAR, ADAMW, 0.005)
+    r = stats.pearsonr(MUON, ADAMW)
+    row("pearson r", r.statistic)
+    row("pearson p", r.pvalue)
+    row("population sd muon", np.std(MUON))
+    row("quantile .9 muon", np.quantile(MUON, 0.9))
+    one = stats.ttest_1samp(MUON, 4.6)
+    row("one sample t", one.statistic)
+    row("one sample p", one.pvalue)
+    bias_and_acceleration()
+    power("groups .002 .0013 7", 0.002 / (0.0013 * np.sqrt(2 / 7)), 12)
+    power("pairs .002 .0013 5", 0.002 / (0.0013 / np.sqrt(5)), 4)
+    line = stats.linregress(np.log([1, 2, 4, 8]), [1.42, 1.34, 1.33, 1.42])
+    row("trend slope", line.slope)
+    row("trend p", line.pvalue)
+    row("trend half width", stats.t.ppf(0.975, 2) * line.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "muonlab/core/philox.h"
-#include "muonlab/study/parabola.h"
+#include "muonlab/statistics/parabola.h"
 #include "muonlab/study/results.h"
 
 namespace muonlab::study::testing {
@@ -127,7 +127,7 @@ inline RateSearch sample_search(const std::string& rate,
     rates.push_back(rate == "auxiliary" ? cell->auxiliary_lr : cell->hidden_lr);
     losses.push_back(*cell->loss);
   }
-  if (const auto fit = fit_parabola(rates, losses)) {
+  if (const auto fit = statistics::fit_parabola(rates, losses)) {
     search.fitted_optimum = fit->optimum;
     search.fitted_loss = fit->loss;
     search.curvature = fit->curvature;

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "muonlab/core/error.h"
+#include "muonlab/statistics/holm.h"
+#include "muonlab/statistics/sample.h"
 #include "muonlab/study/audit.h"
 #include "tests/study/sample_results.h"
 
@@ -85,7 +87,7 @@ TEST(Comparison, AdjustsOverAllArms) {
   const ComparisonTable table = compare_to_baseline(sample_results());
   std::vector<double> p_values;
   for (const Comparison& c : table.comparisons) p_values.push_back(*c.test->p);
-  const std::vector<double> expected = holm(p_values);
+  const std::vector<double> expected = statistics::holm(p_values);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_EQ(*table.comparisons[i].p_holm, expected[i]);
     EXPECT_GT(*table.comparisons[i].p_holm, p_values[i]);
@@ -197,8 +199,8 @@ TEST(Verdict, SaysWhenOnlyTheUnadjustedIntervalLeavesOutZero) {
     set_final_losses(results, arm, near);
   }
   const ComparisonTable table = compare_to_baseline(results);
-  ASSERT_LT(*comparison_of(table, "muon").test->p, kAlpha);
-  ASSERT_GT(*comparison_of(table, "muon").p_holm, kAlpha);
+  ASSERT_LT(*comparison_of(table, "muon").test->p, statistics::kAlpha);
+  ASSERT_GT(*comparison_of(table, "muon").p_holm, statistics::kAlpha);
   EXPECT_THAT(
       verdict_of(results).sentence,
       AllOf(HasSubstr("cannot be told apart"), HasSubstr("leaves out zero")));

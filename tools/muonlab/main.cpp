@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   muonlab::tools::add_eval_verb(app);
   muonlab::tools::add_sample_verb(app);
   muonlab::tools::add_study_verb(app, exit);
+  muonlab::tools::add_stats_verb(app);
   muonlab::tools::add_optim_verb(app);
   muonlab::tools::add_inspect_verb(app);
   muonlab::tools::add_polar_verb(app);

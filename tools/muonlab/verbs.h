@@ -23,6 +23,7 @@ void add_train_verb(CLI::App& app, Exit& exit);
 void add_eval_verb(CLI::App& app);
 void add_sample_verb(CLI::App& app);
 void add_study_verb(CLI::App& app, Exit& exit);
+void add_stats_verb(CLI::App& app);
 void add_optim_verb(CLI::App& app);
 void add_inspect_verb(CLI::App& app);
 void add_polar_verb(CLI::App& app);

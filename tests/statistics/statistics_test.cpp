@@ -1,19 +1,20 @@
-#include "muonlab/study/statistics.h"
-
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <string>
 
-#include "muonlab/core/error.h"
-#include "muonlab/study/parabola.h"
+#include "muonlab/statistics/effect_size.h"
+#include "muonlab/statistics/holm.h"
+#include "muonlab/statistics/permutation.h"
+#include "muonlab/statistics/t_tests.h"
+#include "tests/statistics/error_of.h"
 
-namespace muonlab::study {
+namespace muonlab::statistics {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -32,18 +33,6 @@ constexpr std::array<double, 3> kShort = {4.61, 4.58, 4.63};
 // rounding of a few sums and of the t distribution: well below 1e-12 relative.
 void expect_close(double actual, double expected) {
   EXPECT_NEAR(actual, expected, 1e-12 * std::abs(expected));
-}
-
-template <typename Call>
-std::string error_of(Call call) {
-  try {
-    (void)call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
-    return error.what();
-  }
-  ADD_FAILURE() << "expected an Error";
-  return "";
 }
 
 TEST(PairedT, EqualsSciPy) {
@@ -138,6 +127,7 @@ TEST(TQuantile, EqualsSciPy) {
 }
 
 TEST(Moments, EqualNumPy) {
+  expect_close(population_deviation(kMuon), 0.018549285700532922);
   expect_close(standard_deviation(kMuon), 0.02073873188022821);
   EXPECT_EQ(mean(std::array<double, 1>{3.5}), 3.5);
 }
@@ -147,6 +137,113 @@ TEST(HedgesG, EqualsNumPy) {
   expect_close(*hedges_g(kShort, kAdamw), -2.4789436731788936);
   EXPECT_FALSE(
       hedges_g(std::array<double, 2>{1, 1}, std::array<double, 2>{2, 2}));
+}
+
+TEST(PooledT, EqualsSciPy) {
+  const TTest even = pooled_t_test(kMuon, kAdamw);
+  expect_close(*even.t, -5.5185245068652282);
+  expect_close(*even.p, 0.00056135587198703069);
+  EXPECT_EQ(even.df, 8);
+  const TTest uneven = pooled_t_test(kShort, kNear);
+  expect_close(*uneven.t, -4.1036805902055056);
+  expect_close(*uneven.p, 0.0063311288359356324);
+}
+
+TEST(OneSampleT, EqualsSciPy) {
+  const TTest test = one_sample_t_test(kMuon, 4.6);
+  expect_close(*test.t, -0.24798798585899201);
+  expect_close(*test.p, 0.81635409941940862);
+}
+
+TEST(TTests, IntervalsWidenWithConfidence) {
+  const TTest wide = paired_t_test(kMuon, kAdamw, 0.01);
+  const TTest narrow = paired_t_test(kMuon, kAdamw, 0.1);
+  EXPECT_LT(wide.interval->low, narrow.interval->low);
+  EXPECT_EQ(wide.p, narrow.p);
+}
+
+TEST(Equivalence, EqualsTwoOneSidedTestsOfSciPy) {
+  const TTest test = paired_t_test(kNear, kAdamw);
+  const auto found = equivalence_test(test, 0.005);
+  expect_close(found->p, 0.016686953828006588);
+  EXPECT_TRUE(found->equivalent);
+  EXPECT_FALSE(equivalence_test(test, 0.005, 0.01)->equivalent);
+  EXPECT_FALSE(
+      equivalence_test(paired_t_test(kMuon, kAdamw), 0.005)->equivalent);
+}
+
+TEST(Equivalence, IsShownWhereTheNinetyPercentIntervalIsInside) {
+  // The dual: p < alpha if and only if the 1 - 2 alpha interval is inside.
+  const TTest test = paired_t_test(kNear, kAdamw, 0.1);
+  const double reach = std::max(-test.interval->low, test.interval->high);
+  EXPECT_TRUE(equivalence_test(test, reach * (1 + 1e-9))->equivalent);
+  EXPECT_FALSE(equivalence_test(test, reach * (1 - 1e-9))->equivalent);
+}
+
+TEST(Equivalence, HasNoPWithoutATest) {
+  const std::array<double, 2> two = {1, 2};
+  EXPECT_FALSE(equivalence_test(paired_t_test(two, two), 0.1));
+}
+
+TEST(Pearson, EqualsSciPy) {
+  const auto found = pearson(kMuon, kAdamw);
+  expect_close(found->r, 0.92884658855544433);
+  expect_close(*found->p, 0.022539128466481009);
+  EXPECT_EQ(pearson(kMuon, kMuon)->r, 1);
+  EXPECT_FALSE(pearson(std::array<double, 3>{1, 1, 1}, kShort));
+}
+
+TEST(Quantile, EqualsNumPy) {
+  expect_close(quantile(kMuon, 0.9), 4.6181799999999997);
+  EXPECT_EQ(quantile(kMuon, 0), 4.5773);
+  EXPECT_EQ(quantile(kMuon, 1), 4.6301);
+  EXPECT_EQ(median(kMuon), 4.5988);
+  EXPECT_EQ(median(std::array<double, 2>{1, 2}), 1.5);
+}
+
+TEST(LabelPermutation, EqualsSciPy) {
+  expect_close(*label_permutation_test(kMuon, kAdamw).p, 0.0079365079365079361);
+  const LabelPermutation uneven = label_permutation_test(kShort, kNear);
+  expect_close(*uneven.p, 0.035714285714285712);
+  expect_close(uneven.floor, 2 / 56.0);
+}
+
+TEST(LabelPermutation, CannotGoBelowItsFloor) {
+  const std::array<double, 3> low = {1, 2, 3};
+  const std::array<double, 3> high = {7, 8, 9};
+  const LabelPermutation test = label_permutation_test(low, high);
+  EXPECT_EQ(*test.p, 0.1);
+  EXPECT_EQ(test.floor, 0.1);
+  const std::array<double, 4> more = {7, 8, 9, 10};
+  expect_close(label_permutation_test(low, more).floor, 2 / 35.0);
+  expect_close(*label_permutation_test(low, more).p, 2 / 35.0);
+}
+
+TEST(LabelPermutation, CountsTiesThatRoundApart) {
+  // All splits of equal values reach the observed difference, which is zero.
+  const std::array<double, 3> tenth = {0.1, 0.2, 0.3};
+  const std::array<double, 3> same = {0.3, 0.1, 0.2};
+  EXPECT_EQ(*label_permutation_test(tenth, same).p, 1);
+}
+
+TEST(LabelPermutation, HasNoPBelowThreeAndRefusesMany) {
+  const std::array<double, 2> two = {1, 2};
+  EXPECT_FALSE(label_permutation_test(two, kMuon).p);
+  const std::vector<double> many(13, 1.0);
+  EXPECT_NE(error_of([&] {
+              return label_permutation_test(many, many);
+            }).find("splits"),
+            std::string::npos);
+}
+
+TEST(ProbabilityOfImprovement, CountsTiesHalf) {
+  EXPECT_EQ(probability_of_improvement(kMuon, kAdamw), 1);
+  EXPECT_EQ(probability_of_improvement(kAdamw, kMuon), 0);
+  EXPECT_EQ(probability_of_improvement(kAdamw, kAdamw), 0.5);
+  // 1 ties with 1 and is below 2; 3 is below neither: 1.5 of 4.
+  EXPECT_EQ(probability_of_improvement(std::array<double, 2>{1, 3},
+                                       std::array<double, 2>{1, 2}),
+            0.375);
 }
 
 TEST(SignFlip, CannotGoBelowItsFloor) {
@@ -236,59 +333,14 @@ TEST(Statistics, RefuseNonsense) {
   error_of([&] { return holm(std::array<double, 1>{-0.1}); });
   error_of([&] { return t_quantile(1, 4); });
   error_of([&] { return t_quantile(0.5, 0); });
-}
-
-constexpr std::array<double, 6> kRates = {0.0005, 0.001, 0.002,
-                                          0.004,  0.008, 0.016};
-constexpr std::array<double, 6> kLosses = {4.91, 4.74, 4.66, 4.69, 4.85, 5.9};
-
-TEST(Parabola, EqualsNumPyOnTheBestFive) {
-  const auto fit = fit_parabola(kRates, kLosses);
-  ASSERT_TRUE(fit);
-  EXPECT_EQ(fit->rates,
-            (std::vector<double>{0.0005, 0.001, 0.002, 0.004, 0.008}));
-  // Losses near 4.9 carry a rounding of eps * 4.9 each; a coefficient sees a
-  // modest multiple of it, the optimum that over the curvature.
-  const double tolerance = 64 * kEpsilon * 4.91;
-  EXPECT_NEAR(fit->curvature, 0.055000000000000132, tolerance);
-  EXPECT_NEAR(fit->loss, 4.6586863636363658, tolerance);
-  EXPECT_NEAR(std::log2(fit->optimum / 0.0022261417423760947), 0,
-              tolerance / 0.055);
-}
-
-TEST(Parabola, DoesNotDependOnTheOrderOfTrials) {
-  const std::array<double, 3> rates = {0.004, 0.001, 0.002};
-  const std::array<double, 3> losses = {4.75, 4.75, 4.50};
-  const auto fit = fit_parabola(rates, losses);
-  ASSERT_TRUE(fit);
-  const double tolerance = 64 * kEpsilon * 4.75;
-  EXPECT_NEAR(std::log2(fit->optimum / 0.002), 0, tolerance / 0.25);
-  EXPECT_NEAR(fit->curvature, 0.25, tolerance);
-  EXPECT_NEAR(fit->loss, 4.5, tolerance);
-}
-
-TEST(Parabola, IsUnsetWithoutAMinimumBetweenTheTrials) {
-  const std::array<double, 3> rates = {0.001, 0.002, 0.004};
-  // Opens downwards, a straight line, an optimum beyond the last trial.
-  EXPECT_FALSE(fit_parabola(rates, std::array<double, 3>{4.5, 4.7, 4.6}));
-  EXPECT_FALSE(fit_parabola(rates, std::array<double, 3>{4.5, 4.5, 4.5}));
-  EXPECT_FALSE(fit_parabola(rates, std::array<double, 3>{5.0, 4.7, 4.5}));
-  EXPECT_FALSE(
-      fit_parabola(std::array<double, 2>{1, 2}, std::array<double, 2>{4, 5}));
-}
-
-TEST(Parabola, RefusesNonsense) {
-  const std::array<double, 3> rates = {0.001, 0.002, 0.004};
-  const std::array<double, 3> twice = {0.001, 0.002, 0.002};
-  const std::array<double, 3> zero = {0, 0.002, 0.004};
-  const std::array<double, 3> losses = {4.7, 4.6, 4.8};
-  const std::array<double, 3> nan = {4.7, kNan, 4.8};
-  error_of([&] { return fit_parabola(rates, nan); });
-  error_of([&] { return fit_parabola(zero, losses); });
-  error_of([&] { return fit_parabola(std::span(rates).first(2), losses); });
-  EXPECT_NE(error_of([&] { return fit_parabola(twice, losses); }).find("twice"),
-            std::string::npos);
+  error_of([&] { return pooled_t_test(one, two); });
+  error_of([&] { return one_sample_t_test(two, kNan); });
+  error_of([&] { return paired_t_test(two, two, 0); });
+  error_of([&] { return equivalence_test(TTest{}, 0); });
+  error_of([&] { return quantile(two, 1.5); });
+  error_of([&] { return pearson(two, kShort); });
+  error_of([&] { return probability_of_improvement(two, nan); });
 }
 
 }  // namespace
-}  // namespace muonlab::study
+}  // namespace muonlab::statistics

@@ -1,4 +1,4 @@
-#include "muonlab/study/parabola.h"
+#include "muonlab/statistics/parabola.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 
 #include "muonlab/core/error.h"
 
-namespace muonlab::study {
+namespace muonlab::statistics {
 
 namespace {
 
@@ -122,4 +122,4 @@ std::optional<Parabola> fit_parabola(std::span<const double> rates,
   return fit;
 }
 
-}  // namespace muonlab::study
+}  // namespace muonlab::statistics

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace muonlab::study {
+namespace muonlab::statistics {
 
 /// loss(rate) = loss + curvature * (log2(rate / optimum))^2.
 struct Parabola {
@@ -27,4 +27,4 @@ struct Parabola {
 [[nodiscard]] std::optional<Parabola> fit_parabola(
     std::span<const double> rates, std::span<const double> losses);
 
-}  // namespace muonlab::study
+}  // namespace muonlab::statistics
