@@ -95,7 +95,8 @@ TEST_F(FigureExportTest, DrawsAllFormats) {
 
 TEST_F(FigureExportTest, SaysWhatIsMissing) {
   const auto path = spec("step-time");
-  how_.python = pretender("echo No module named vl_convert; exit 7");
+  // -S: without the folder of installed packages.
+  how_.python = pretender("exec '" MUONLAB_JUDGE_PYTHON "' -I -S \"$@\"");
   expect_error(
       ErrorKind::kUnsupported,
       {"vl-convert-python", "No module named vl_convert", "scripts/setup"},
