@@ -95,11 +95,11 @@ TEST_F(FigureExportTest, DrawsAllFormats) {
 
 TEST_F(FigureExportTest, SaysWhatIsMissing) {
   const auto path = spec("step-time");
-  how_.python = pretender("echo No module named vl_convert; exit 7");
-  expect_error(
-      ErrorKind::kUnsupported,
-      {"vl-convert-python", "No module named vl_convert", "scripts/setup"},
-      [&] { export_figures({path}, how_); });
+  // -S: without the folder of installed packages.
+  how_.python = pretender("exec '" MUONLAB_JUDGE_PYTHON "' -I -S \"$@\"");
+  expect_error(ErrorKind::kUnsupported,
+               {"vl-convert-python", "No module named", "scripts/setup"},
+               [&] { export_figures({path}, how_); });
   how_.python = folder_ / "absent";
   expect_error(ErrorKind::kUnsupported, {"absent", "No such file", "--python"},
                [&] { export_figures({path}, how_); });
