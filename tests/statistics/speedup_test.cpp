@@ -81,6 +81,13 @@ TEST(PowerLaw, FlagsPointsThatDoNotDetermineIt) {
   for (const double value : x)
     line.push_back(1 - 0.25 * std::log2(value) + 1e-9);
   EXPECT_FALSE(fit_power_law(x, line)->determined());
+  // Made with a floor of -0.1, which no loss has.
+  std::vector<double> below;
+  for (const double value : x) below.push_back(2 / std::sqrt(value) - 0.1);
+  const auto bound = fit_power_law(x, below);
+  EXPECT_TRUE(bound->floor_at_bound);
+  EXPECT_EQ(bound->floor, 0);
+  EXPECT_GT(bound->exponent, 0.5);
   // Flat after the first point: the exponent is as large as it can be.
   const auto step = fit_power_law(x, std::vector<double>{4, 3, 3, 3});
   EXPECT_TRUE(step->exponent_at_bound);

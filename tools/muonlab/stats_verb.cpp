@@ -213,13 +213,14 @@ void print(const ArmTable& table, const Options& options, const Notes& notes) {
   print_tests(table, options);
   std::cout << "\n";
   print_sizes(table, options);
-  if (!notes.empty()) std::cout << "\n";
-  for (const std::string& note : notes) std::cout << "note: " << note << "\n";
+  std::vector<std::string> lines;
+  for (const std::string& note : notes) lines.push_back("note: " + note);
   for (const ArmComparison& c : table.comparisons) {
     for (const std::string& warning : c.warnings) {
-      std::cout << "warning: " << name_of(c) << ": " << warning << "\n";
+      lines.push_back("warning: " + name_of(c) + ": " + warning);
     }
   }
+  if (!lines.empty()) std::cout << "\n" << core::join(lines, "\n") << "\n";
 }
 
 void run(Options options) {
