@@ -53,11 +53,12 @@ std::string tokenizer_text(const formats::GgufFile& file, Json& json) {
 
 Inspection inspect_gguf(const std::filesystem::path& path) {
   const formats::GgufFile file = formats::read_gguf(path);
-  std::vector<std::vector<std::string>> rows = {{"key", "value"}};
+  // No table: that would set numbers flush right, far from their keys.
+  std::string lines;
   Json metadata = Json::object();
   for (const auto& [key, value] : file.metadata) {
     metadata[key] = value.text(kShownWidth);
-    rows.push_back({key, value.text(kShownWidth)});
+    lines += concat("  ", key, ": ", value.text(kShownWidth), "\n");
   }
   std::map<std::string, TypeCount> types;
   Json tensors = Json::array();
@@ -85,9 +86,8 @@ Inspection inspect_gguf(const std::filesystem::path& path) {
   std::string text = concat(
       "GGUF version ", file.version, ", ",
       core::byte_size(static_cast<double>(file.size)),
-      "\ntokenizer: ", tokenizer_text(file, tokenizer), "\n\n",
-      core::aligned_table(rows), "\n", core::aligned_table(type_rows),
-      file.tensors.size(), " tensors; ",
+      "\ntokenizer: ", tokenizer_text(file, tokenizer), "\n\n", lines, "\n",
+      core::aligned_table(type_rows), file.tensors.size(), " tensors; ",
       missing.empty() ? "the file is whole\n"
                       : concat("the file is not whole: ", missing, "\n"));
   return {.text = std::move(text),

@@ -1,6 +1,7 @@
 """What the verbs print, and the exit codes of bad input."""
 
 import json
+import struct
 import subprocess
 
 import program
@@ -364,6 +365,72 @@ class OwnTextTest(Case):
         self.expect_error(4, ["bad.jsonl", "line 2"], "data", "prepare", lines, "--out",
                           self.folder / "data")
         self.assertFalse((self.folder / "data").exists())
+
+
+def small_gguf(pre):
+    """A GGUF file with a tokenizer and one tensor of 8 values."""
+    def text(value):
+        raw = value.encode()
+        return struct.pack("<Q", len(raw)) + raw
+
+    def strings(values):
+        return struct.pack("<IQ", 8, len(values)) + b"".join(map(text, values))
+
+    # GPT-2's characters for the bytes: these, then 68 from U+0100 on.
+    printable = [*range(33, 127), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    tokens = ["<|endoftext|>", *map(chr, printable),
+              *(chr(0x100 + i) for i in range(68)), "he", "10"]
+    types = [3] + [1] * (len(tokens) - 1)
+    pairs = [("tokenizer.ggml.model", 8, text("gpt2")),
+             ("tokenizer.ggml.pre", 8, text(pre)),
+             ("tokenizer.ggml.tokens", 9, strings(tokens)),
+             ("tokenizer.ggml.token_type", 9,
+              struct.pack(f"<IQ{len(types)}i", 5, len(types), *types)),
+             ("tokenizer.ggml.merges", 9, strings(["h e", "1 0"]))]
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs))
+    for key, kind, value in pairs:
+        head += text(key) + struct.pack("<I", kind) + value
+    head += text("weight") + struct.pack("<IQIQ", 1, 8, 0, 0)
+    return head + bytes(-len(head) % 32) + bytes(8 * 4)
+
+
+class GgufTest(Case):
+    def setUp(self):
+        super().setUp()
+        self.file = self.folder / "small.gguf"
+        self.file.write_bytes(small_gguf("smollm"))
+
+    def test_inspect_says_what_it_holds_and_whether_it_is_whole(self):
+        output, _ = self.expect(0, "inspect", self.file)
+        for words in ("GGUF version 3", "259 tokens, 2 merges, pre smollm",
+                      "tokenizer.ggml.model: gpt2", "F32", "1 tensors; the file is whole"):
+            self.assertIn(words, output)
+        self.file.write_bytes(small_gguf("qwen2")[:-1])
+        output, _ = self.expect(0, "inspect", self.file)
+        self.assertIn("not whole: tensor 'weight'", output)
+        self.assertIn("not usable here", output)
+        found = json.loads(self.expect(0, "inspect", self.file, "--json")[0])
+        self.assertFalse(found["whole"])
+        self.assertFalse(found["tokenizer"]["usable"])
+        self.expect_error(3, ["--spectra", "small.gguf"], "inspect", self.file,
+                          "--spectra")
+        self.file.write_bytes(small_gguf("smollm")[:100])
+        self.expect_error(4, ["small.gguf", "at byte"], "inspect", self.file)
+
+    def test_its_tokenizer_makes_datasets(self):
+        data = self.folder / "data"
+        (self.folder / "text.txt").write_text("he 10")
+        arguments = ["data", "prepare", self.folder / "text.txt", "--out", data,
+                     "--split", "windows", "--tokenizer", self.file]
+        output, _ = self.expect(0, *arguments)
+        self.assertIn("bpe, 259 tokens", output)
+        # Separator, "he", blank, and each digit by itself.
+        self.assertEqual(
+            struct.unpack("<5H", (data / "train_000000.bin").read_bytes()[1024:])[:2],
+            (0, 257))
+        self.assertIn("already there", self.expect(0, *arguments)[0])
+        self.file.write_bytes(small_gguf("gpt-2"))
+        self.expect_error(3, ["other settings", "--force"], *arguments)
 
 
 if __name__ == "__main__":

@@ -220,6 +220,12 @@ TEST_F(PrepareWithTokenizerTest, AnotherOfTheSameSizeIsAnotherDataset) {
                [&] { prepare(trained); });
 }
 
+TEST_F(PrepareWithTokenizerTest, NoDocumentIsHeldOutOfAStream) {
+  PrepareOptions stream = options("one.json");
+  stream.split = SplitBy::kWindows;
+  EXPECT_EQ(prepare(stream).info.split(Split::kTrain).n_documents, 60);
+}
+
 TEST_F(PrepareWithTokenizerTest, BytesFromAFileAreBytes) {
   ByteTokenizer().save(folder_ / "bytes.json");
   EXPECT_EQ(prepare(options("bytes.json")).info.tokenizer_kind, "bytes");

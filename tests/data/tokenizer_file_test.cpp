@@ -82,7 +82,8 @@ TEST(TokenizerFile, TheWayOfCuttingTextIsKept) {
 
 TEST(TokenizerFile, HashesOfFilesFromBeforeHold) {
   // What the first version of the tokenizer gave for this text.
-  EXPECT_EQ(small_bpe().hash(), "5ab3c6e2bf943d92411e46ee25fdf3b5e2b1cab1e68f1e8a8eb477fcde430b25");
+  EXPECT_EQ(small_bpe().hash(),
+            "5ab3c6e2bf943d92411e46ee25fdf3b5e2b1cab1e68f1e8a8eb477fcde430b25");
 }
 
 TEST(TokenizerFile, OtherLayoutsOfIdsAndMergesAreRead) {
