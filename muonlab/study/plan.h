@@ -100,8 +100,8 @@ struct StudyPlan {
   std::int64_t search_seed = 0;
   std::vector<std::int64_t> final_seeds;
   SearchPlan search;
-  /// Times smaller than the plan says: width, feed-forward, batch, and the
-  /// recipe's vocabulary and tokens. 1: as it says.
+  /// Times smaller than the plan says: width, feed-forward, batch, held-out
+  /// windows, and the recipe's vocabulary and tokens. 1: as it says.
   std::int64_t scale = 1;
   /// What the report adds: "" or "published-1", "published-2" (the figures and
   /// tables of the study that the project starts from).

@@ -1,6 +1,6 @@
-// A plan made smaller: width, feed-forward, batch, vocabulary and tokens by the
-// same factor, so that passes over the data, tokens per parameter of a layer,
-// steps and schedule keep their ratios.
+// A plan made smaller: width, feed-forward, batch, held-out windows, vocabulary
+// and tokens by the same factor, so that passes over the data keep their
+// number; steps and schedule stay. Micro-batches, which save memory alone, go.
 #include <algorithm>
 
 #include "muonlab/core/error.h"
@@ -13,8 +13,9 @@ namespace {
 
 // What shrinks by the scale; an integer that it does not divide is refused.
 const std::vector<std::string>& shrinking_keys() {
-  static const std::vector<std::string> kKeys = {
-      "model.width", "model.hidden", "train.batch", "model.vocabulary"};
+  static const std::vector<std::string> kKeys = {"model.width", "model.hidden",
+                                                 "model.vocabulary",
+                                                 "train.batch", "eval.windows"};
   return kKeys;
 }
 
@@ -44,7 +45,12 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
   base.model.width = divided(base.model.width, scale, "model.width", where);
   base.model.hidden = divided(base.model.hidden, scale, "model.hidden", where);
   base.batch = divided(base.batch, scale, "train.batch", where);
+  base.eval_windows = divided(base.eval_windows, scale, "eval.windows", where);
+  base.accumulation = 1;
   for (CasePlan& one : plan.cases) {
+    std::erase_if(one.settings, [](const auto& setting) {
+      return setting.first == "train.accumulation";
+    });
     for (auto& [key, value] : one.settings) {
       const auto& keys = shrinking_keys();
       if (std::find(keys.begin(), keys.end(), key) != keys.end()) {

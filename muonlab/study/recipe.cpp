@@ -76,13 +76,11 @@ void ensure_dataset(const StudyPlan& plan,
 }
 
 std::string recipe_command(const DataRecipe& recipe, const std::string& path) {
-  std::string command =
-      concat("muonlab data prepare ", recipe.corpus, " --out ", path,
-             " --tokenizer ",
-             is_trained(recipe) ? tokenizer_path(path).string()
-                                : recipe.tokenizer,
-             " --split ", recipe.split, " --held-out ",
-             core::shortest(recipe.held_out));
+  std::string command = concat(
+      "muonlab data prepare ", recipe.corpus, " --out ", path, " --tokenizer ",
+      is_trained(recipe) ? tokenizer_path(path).string() : recipe.tokenizer,
+      " --split ", recipe.split, " --held-out ",
+      core::shortest(recipe.held_out));
   const auto add = [&](const char* option, std::int64_t value) {
     if (value > 0) command += concat(" ", option, " ", value);
   };

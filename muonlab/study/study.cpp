@@ -50,7 +50,8 @@ Claim wait_for_claim(const std::filesystem::path& folder,
 // cases of a study share it, measured on the first.
 Parallel settle(StudyPlan& plan, const StudyOptions& options) {
   std::optional<Claim> claim;
-  if (options.execute) claim = wait_for_claim(options.runs / plan.name, options);
+  if (options.execute)
+    claim = wait_for_claim(options.runs / plan.name, options);
   StudyPlan first = plans_of(plan).front();
   const Parallel parallel =
       settle_here(first, options.runs / plan.name, options.execute,

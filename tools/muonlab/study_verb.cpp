@@ -26,11 +26,13 @@ struct Options {
   std::vector<std::string> figures;
   std::string python;
   std::int64_t jobs = 0;
+  std::int64_t scale = 1;
   bool json = false;
 };
 
 study::StudyPlan plan_of(const Options& options) {
-  study::StudyPlan plan = study::read_plan(options.plan, options.overrides);
+  study::StudyPlan plan =
+      study::read_plan(options.plan, options.overrides, options.scale);
   if (options.jobs > 0) plan.jobs = options.jobs;
   return plan;
 }
@@ -39,6 +41,9 @@ study::StudyOptions study_options(const Options& options, bool execute) {
   std::string command = "muonlab study run " + options.plan;
   for (const std::string& text : options.overrides) {
     command += " --set '" + text + "'";
+  }
+  if (options.scale != 1) {
+    command += " --scale " + std::to_string(options.scale);
   }
   if (options.jobs > 0) command += " --jobs " + std::to_string(options.jobs);
   return {.runs = options.runs,
@@ -200,6 +205,11 @@ CLI::App* add(CLI::App& study, const std::string& name,
                    "KEY=VALUE of the plan or the run configuration; may be "
                    "repeated")
       ->allow_extra_args(false);
+  verb->add_option("--scale", options->scale,
+                   "S times smaller: width, feed-forward, batch, held-out "
+                   "windows, vocabulary and tokens together")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   verb->add_option("--runs", options->runs, "folder of the runs")
       ->capture_default_str();
   verb->add_option("--studies", options->studies, "folder of the reports")
