@@ -36,7 +36,7 @@ struct Job {
   std::string identity;
   train::RunConfig config;
   int attempts = 0;
-  std::optional<Claim> claim;  ///< while it runs
+  std::optional<Claim> claim = {};  ///< while it runs
   /// Another process has it: not looked at again before.
   std::chrono::steady_clock::time_point not_before = {};
 };

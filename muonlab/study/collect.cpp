@@ -205,6 +205,17 @@ void describe_case(const CasePlan& one, Setup& setup) {
   for (const auto& [key, value] : one.settings) {
     setup.case_settings.push_back(concat(key, " = ", value.dump()));
   }
+  for (const auto& [arm, pair] : one.rates) {
+    setup.case_settings.push_back(concat("rates of ", arm, ": ",
+                                         core::shortest(pair.first), " / ",
+                                         core::shortest(pair.second)));
+  }
+  for (const auto& [arm, settings] : one.arms) {
+    for (const auto& [key, value] : settings) {
+      setup.case_settings.push_back(
+          concat(arm, ": ", key, " = ", value.dump()));
+    }
+  }
 }
 
 std::string prepare_command(const StudyPlan& plan,

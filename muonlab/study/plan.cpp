@@ -85,6 +85,15 @@ void set_study_key(StudyPlan& plan, const std::string& key, const Json& json,
   wrong(where, concat("unknown key '", key, "'", core::suggestion(key, known)));
 }
 
+void check_arm(const StudyPlan& plan, const CasePlan& one,
+               const std::string& name) {
+  std::vector<std::string> known;
+  for (const ArmPlan& arm : plan.arms) known.push_back(arm.name);
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
+  wrong(plan.path.string(), concat("case '", one.name, "': no arm '", name, "'",
+                                   core::suggestion(name, known)));
+}
+
 void check_cases(const StudyPlan& plan, const std::string& where) {
   std::set<std::string> names;
   for (const CasePlan& one : plan.cases) {
@@ -97,6 +106,12 @@ void check_cases(const StudyPlan& plan, const std::string& where) {
     if (!names.insert(one.name).second) {
       wrong(where, concat("case '", one.name, "' is given twice"));
     }
+    if (!one.rates_from.empty() && !one.rates.empty()) {
+      wrong(where, concat("case '", one.name,
+                          "': got rates_from and rates, expected one of them"));
+    }
+    for (const auto& [arm, ignored] : one.rates) check_arm(plan, one, arm);
+    for (const auto& [arm, ignored] : one.arms) check_arm(plan, one, arm);
   }
 }
 
@@ -131,22 +146,24 @@ void check(const StudyPlan& plan) {
   check_cases(plan, where);
 }
 
-// [[study.arms]] and [[study.cases]]; false for any other entry.
-bool read_tables(StudyPlan& plan, const train::TomlFile::Entry& entry) {
+bool is_table(const train::TomlFile::Entry& entry) {
+  return (entry.key == "study.arms" || entry.key == "study.cases") &&
+         entry.value.is_array();
+}
+
+// [[study.arms]] and [[study.cases]], after [study.data], which cases change.
+void read_tables(StudyPlan& plan, const train::TomlFile::Entry& entry) {
   const bool arms = entry.key == "study.arms";
-  if ((!arms && entry.key != "study.cases") || !entry.value.is_array()) {
-    return false;
-  }
   for (std::size_t i = 0; i < entry.value.size(); ++i) {
     const std::string where =
         concat(plan.path.string(), ":", entry.item_lines[i]);
     if (arms) {
       plan.arms.push_back(detail::read_arm(entry.value[i], where));
     } else {
-      plan.cases.push_back(detail::read_case(entry.value[i], where));
+      plan.cases.push_back(
+          detail::read_case(entry.value[i], plan.recipe, where));
     }
   }
-  return true;
 }
 
 // A typo in the settings of an arm or a case must show now, not after the
@@ -190,9 +207,12 @@ StudyPlan read_plan(const std::filesystem::path& path,
       refuse_decided(entry.key, concat(path.string(), ":", entry.line));
       continue;
     }
-    if (read_tables(plan, entry)) continue;
+    if (is_table(entry)) continue;
     set_study_key(plan, entry.key, entry.value,
                   concat(path.string(), ":", entry.line));
+  }
+  for (const train::TomlFile::Entry& entry : entries) {
+    if (is_table(entry)) read_tables(plan, entry);
   }
   std::vector<std::string> run_overrides;
   for (const std::string& text : overrides) {

@@ -19,6 +19,16 @@ struct SearchedKey {
   std::vector<double> values;  ///< the first is held until its turn comes
 };
 
+/// What a cell's optimizer is set to.
+struct Trial {
+  double hidden = 0;
+  double auxiliary = 0;
+  /// Values of the arm's searched keys, in the plan's order.
+  std::vector<std::pair<std::string, double>> settings = {};
+  double length = 1;  ///< share of the plan's steps
+  auto operator<=>(const Trial&) const = default;
+};
+
 /// One optimizer under comparison. Either `joint` is set (one rate for all
 /// parameters), or `hidden` and `auxiliary` are.
 struct ArmPlan {
@@ -32,10 +42,12 @@ struct ArmPlan {
   /// With `joint`: the auxiliary rate as a multiple of the joint one.
   double auxiliary_ratio = 1;
   std::vector<SearchedKey> keys;  ///< searched after the rates, in this order
-  /// Under --scale S this arm's rates are multiplied by S; without a scale the
-  /// arm is left out. (A model whose width is S times smaller takes AdamW rates
-  /// that are about S times larger; Yang et al., arXiv 2203.03466.)
+  /// Under --scale S this arm's hidden and joint rates, and those that a case
+  /// gives it, are multiplied by S. (A model whose width is S times smaller
+  /// takes AdamW rates that are about S times larger; Yang et al., arXiv
+  /// 2203.03466.)
   bool width_corrected = false;
+  bool only_scaled = false;  ///< without a scale the arm is left out
   /// Further settings of this arm, as dotted keys of [optim].
   std::vector<std::pair<std::string, formats::Json>> settings;
 
@@ -65,20 +77,6 @@ struct SearchPlan {
   std::int64_t audit = 2;
 };
 
-/// Everything but the optimizer that differs inside a study: a size, a horizon,
-/// a repaired mistake. Every arm is tuned and run in every case.
-struct CasePlan {
-  std::string name;  ///< a folder's name
-  std::string title;
-  std::vector<std::pair<std::string, formats::Json>> settings;  ///< dotted keys
-  /// No search: every arm takes the settings that it was given in this earlier
-  /// case. Empty: searched here.
-  std::string rates_from;
-  /// Shares of the steps at which the baseline runs as well, fully decayed, on
-  /// the final seeds: what the data speed-up is read from. Empty: none.
-  std::vector<double> horizons;
-};
-
 /// How the dataset is made when its folder is missing.
 struct DataRecipe {
   std::string corpus;
@@ -90,6 +88,29 @@ struct DataRecipe {
   bool separator = true;
   double held_out = 0.1;
   std::string split = "documents";  ///< or "windows"
+};
+
+/// Everything but the optimizer that differs inside a study: a size, a horizon,
+/// a repaired mistake. Every arm is tuned and run in every case.
+struct CasePlan {
+  std::string name;  ///< a folder's name
+  std::string title;
+  std::vector<std::pair<std::string, formats::Json>> settings;  ///< dotted keys
+  /// No search: every arm takes the settings that it was given in this earlier
+  /// case. Empty: searched here, unless `rates` names the arm.
+  std::string rates_from;
+  /// By arm, its hidden and auxiliary rate here; such an arm is not searched.
+  std::vector<std::pair<std::string, std::pair<double, double>>> rates;
+  /// By arm, further keys of [optim] here.
+  std::vector<std::pair<std::string,
+                        std::vector<std::pair<std::string, formats::Json>>>>
+      arms;
+  /// Changes of the study's data recipe.
+  std::optional<DataRecipe> recipe;
+  [[nodiscard]] std::optional<Trial> given(const std::string& arm) const;
+  /// Shares of the steps at which the baseline runs as well, fully decayed, on
+  /// the final seeds: what the data speed-up is read from. Empty: none.
+  std::vector<double> horizons;
 };
 
 struct StudyPlan {
@@ -138,16 +159,6 @@ struct StudyPlan {
                                          const ArmPlan& arm);
 /// Search trials, final, horizon and timing runs of all arms and cases.
 [[nodiscard]] std::size_t planned_cells(const StudyPlan& plan);
-
-/// What a cell's optimizer is set to.
-struct Trial {
-  double hidden = 0;
-  double auxiliary = 0;
-  /// Values of the arm's searched keys, in the plan's order.
-  std::vector<std::pair<std::string, double>> settings = {};
-  double length = 1;  ///< share of the plan's steps
-  auto operator<=>(const Trial&) const = default;
-};
 
 /// The run configuration of one cell; `phase` is "search", "final", "horizon"
 /// or "timing". With one thread as long as plan.threads is not settled.

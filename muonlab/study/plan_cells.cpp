@@ -23,10 +23,10 @@ std::int64_t steps_of(std::int64_t steps, double share) {
       1, std::llround(share * static_cast<double>(steps)));
 }
 
-std::size_t cells_of_case(const StudyPlan& plan,
-                          const std::vector<double>& horizons, bool given) {
-  std::size_t cells = horizons.size() * plan.final_seeds.size();
+std::size_t cells_of_case(const StudyPlan& plan, const CasePlan& one) {
+  std::size_t cells = one.horizons.size() * plan.final_seeds.size();
   for (const ArmPlan& arm : plan.arms) {
+    const bool given = !one.rates_from.empty() || one.given(arm.name);
     cells += (given ? 0 : planned_trials(plan, arm)) + plan.final_seeds.size() +
              (plan.timing_steps > 0 ? 1 : 0);
   }
@@ -39,6 +39,15 @@ bool ArmPlan::is_fixed() const {
   const auto all = detail::keys_of(*this);
   return std::all_of(all.begin(), all.end(),
                      [](const auto& key) { return key.grid.size() == 1; });
+}
+
+std::optional<Trial> CasePlan::given(const std::string& arm) const {
+  for (const auto& [of, pair] : rates) {
+    if (of == arm) {
+      return Trial{.hidden = pair.first, .auxiliary = pair.second};
+    }
+  }
+  return std::nullopt;
 }
 
 std::size_t planned_trials(const StudyPlan& plan, const ArmPlan& arm) {
@@ -68,10 +77,10 @@ std::size_t planned_trials(const StudyPlan& plan, const ArmPlan& arm) {
 }
 
 std::size_t planned_cells(const StudyPlan& plan) {
-  if (plan.cases.empty()) return cells_of_case(plan, {}, false);
+  if (plan.cases.empty()) return cells_of_case(plan, {});
   std::size_t cells = 0;
   for (const CasePlan& one : plan.cases) {
-    cells += cells_of_case(plan, one.horizons, !one.rates_from.empty());
+    cells += cells_of_case(plan, one);
   }
   return cells;
 }
@@ -80,10 +89,17 @@ StudyPlan plan_of_case(const StudyPlan& plan, const CasePlan& one) {
   StudyPlan single = plan;
   single.cases.clear();
   single.name = concat(plan.name, "/", one.name);
+  if (one.recipe) single.recipe = one.recipe;
   train::Fields fields = train::fields_of(single.base);
   for (const auto& [key, value] : one.settings) {
     fields.set(key, value,
                concat(plan.path.string(), ": case '", one.name, "'"));
+  }
+  for (const auto& [name, settings] : one.arms) {
+    for (ArmPlan& arm : single.arms) {
+      if (arm.name != name) continue;
+      arm.settings.insert(arm.settings.end(), settings.begin(), settings.end());
+    }
   }
   return single;
 }

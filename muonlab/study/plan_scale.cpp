@@ -28,6 +28,14 @@ std::int64_t divided(std::int64_t value, std::int64_t scale,
   return value / scale;
 }
 
+void shrink(DataRecipe& recipe, std::int64_t scale, const std::string& where) {
+  recipe.tokens = divided(recipe.tokens, scale, "study.data.tokens", where);
+  recipe.vocabulary =
+      divided(recipe.vocabulary, scale, "study.data.vocabulary", where);
+  // A tokenizer file has its own vocabulary; a smaller one must be trained.
+  if (recipe.vocabulary > 0) recipe.tokenizer = "bpe";
+}
+
 }  // namespace
 
 void shrink(StudyPlan& plan, std::int64_t scale) {
@@ -35,7 +43,7 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
   if (scale < 1)
     wrong(where, concat("--scale: got ", scale, ", expected 1 or more"));
   std::erase_if(plan.arms, [&](const ArmPlan& arm) {
-    return arm.width_corrected && scale == 1;
+    return arm.only_scaled && scale == 1;
   });
   if (scale == 1) return;
   plan.scale = scale;
@@ -48,6 +56,7 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
   base.eval_windows = divided(base.eval_windows, scale, "eval.windows", where);
   base.accumulation = 1;
   for (CasePlan& one : plan.cases) {
+    if (one.recipe) shrink(*one.recipe, scale, where);
     std::erase_if(one.settings, [](const auto& setting) {
       return setting.first == "train.accumulation";
     });
@@ -61,19 +70,17 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
       }
     }
   }
-  if (plan.recipe) {
-    DataRecipe& recipe = *plan.recipe;
-    recipe.tokens = divided(recipe.tokens, scale, "study.data.tokens", where);
-    recipe.vocabulary =
-        divided(recipe.vocabulary, scale, "study.data.vocabulary", where);
-    // A tokenizer file has its own vocabulary; a smaller one must be trained.
-    if (recipe.vocabulary > 0) recipe.tokenizer = "bpe";
-  }
+  if (plan.recipe) shrink(*plan.recipe, scale, where);
   const auto factor = static_cast<double>(scale);
   for (ArmPlan& arm : plan.arms) {
     if (!arm.width_corrected) continue;
-    for (auto* rates : {&arm.hidden, &arm.auxiliary, &arm.joint}) {
+    for (auto* rates : {&arm.hidden, &arm.joint}) {
       for (double& rate : *rates) rate *= factor;
+    }
+    for (CasePlan& one : plan.cases) {
+      for (auto& [name, pair] : one.rates) {
+        if (name == arm.name) pair.first *= factor;
+      }
     }
   }
 }

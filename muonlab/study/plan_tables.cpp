@@ -64,6 +64,24 @@ std::vector<SearchedKey> searched_keys(const Value& value) {
   return keys;
 }
 
+// { muon = [0.01, 0.001] }: hidden and auxiliary rate.
+std::vector<std::pair<std::string, std::pair<double, double>>> given_rates(
+    const Value& value) {
+  if (!value.json.is_object()) value.wrong("a table of arms");
+  std::vector<std::pair<std::string, std::pair<double, double>>> all;
+  for (const auto& [arm, list] : value.json.items()) {
+    const bool pair = list.is_array() && list.size() == 2 &&
+                      list[0].is_number() && list[1].is_number() &&
+                      list[0].get<double>() > 0 && list[1].get<double>() > 0;
+    if (!pair) {
+      Value{list, value.where, concat("rates.", arm)}.wrong(
+          "a hidden and an auxiliary rate above 0");
+    }
+    all.push_back({arm, {list[0].get<double>(), list[1].get<double>()}});
+  }
+  return all;
+}
+
 void check_arm(const ArmPlan& arm, const std::string& where) {
   check_name(arm.name, "an arm's name", where);
   if (arm.is_joint() ? !arm.hidden.empty() || !arm.auxiliary.empty()
@@ -96,6 +114,8 @@ ArmPlan read_arm(const Json& table, const std::string& where) {
        }},
       {"width_corrected",
        [](ArmPlan& a, const Value& v) { a.width_corrected = v.boolean(); }},
+      {"only_scaled",
+       [](ArmPlan& a, const Value& v) { a.only_scaled = v.boolean(); }},
       {"search", [](ArmPlan& a, const Value& v) { a.keys = searched_keys(v); }},
       {"set", [](ArmPlan& a, const Value& v) { a.settings = arm_settings(v); }},
   };
@@ -109,7 +129,8 @@ ArmPlan read_arm(const Json& table, const std::string& where) {
   return arm;
 }
 
-CasePlan read_case(const Json& table, const std::string& where) {
+CasePlan read_case(const Json& table, const std::optional<DataRecipe>& recipe,
+                   const std::string& where) {
   static const Readers<CasePlan> kReaders = {
       {"name", [](CasePlan& c, const Value& v) { c.name = v.text(); }},
       {"title", [](CasePlan& c, const Value& v) { c.title = v.text(); }},
@@ -117,9 +138,27 @@ CasePlan read_case(const Json& table, const std::string& where) {
        [](CasePlan& c, const Value& v) { c.rates_from = v.text(); }},
       {"horizons",
        [](CasePlan& c, const Value& v) { c.horizons = v.shares(100); }},
+      {"rates", [](CasePlan& c, const Value& v) { c.rates = given_rates(v); }},
+      {"arms",
+       [](CasePlan& c, const Value& v) {
+         if (!v.json.is_object()) v.wrong("a table of arms");
+         for (const auto& [arm, keys] : v.json.items()) {
+           c.arms.emplace_back(
+               arm, arm_settings(Value{keys, v.where, concat("arms.", arm)}));
+         }
+       }},
+      {"data",
+       [](CasePlan& c, const Value& v) {
+         if (!v.json.is_object()) v.wrong("a table of keys of [study.data]");
+         if (!c.recipe) c.recipe.emplace();
+         for (const auto& [key, value] : v.json.items()) {
+           set_recipe_key(*c.recipe, key, Value{value, v.where, key});
+         }
+       }},
       {"set", [](CasePlan& c, const Value& v) { c.settings = settings_of(v); }},
   };
   CasePlan one;
+  one.recipe = recipe;
   for (const auto& [key, value] : table.items()) {
     set_key(one, kReaders, key, Value{value, where, key}, "a case");
   }

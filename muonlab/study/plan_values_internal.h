@@ -46,7 +46,9 @@ void check_name(const std::string& name, const std::string& what,
 
 [[nodiscard]] ArmPlan read_arm(const formats::Json& table,
                                const std::string& where);
+/// `recipe` is the study's, which a case's `data` changes.
 [[nodiscard]] CasePlan read_case(const formats::Json& table,
+                                 const std::optional<DataRecipe>& recipe,
                                  const std::string& where);
 /// One key below "study.search." or "study.data.".
 void set_search_key(SearchPlan& search, const std::string& name,

@@ -74,6 +74,11 @@ StudyResults run_cases(const StudyPlan& plan, const StudyOptions& options,
       // A report on a study under way: that case has not chosen yet.
       if (context.given.size() < plan.arms.size()) continue;
     }
+    for (const ArmPlan& arm : plan.arms) {
+      if (const auto trial = one.given(arm.name)) {
+        context.given.emplace(arm.name, *trial);
+      }
+    }
     detail::CaseRun run(plan_of_case(plan, one), context, options);
     all.cases.push_back(run.run());
     chosen[one.name] = run.chosen();
