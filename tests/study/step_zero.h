@@ -52,8 +52,8 @@ inline void expect_mean(const char* what, const Sample& ours, double published,
   ::testing::Test::RecordProperty(what, std::to_string(ours.mean()));
 }
 
-/// Of `batch` sequences of the context. The model's logits are also those of
-/// plain operators.
+/// Of `batch` sequences of the context. The model's logits of the first are
+/// also those of plain operators, which the residual stream is taken from.
 inline void expect_step_zero(const nn::ModelConfig& config, std::int64_t batch,
                              const StepZero& expected) {
   const at::NoGradGuard no_grad;
@@ -66,14 +66,14 @@ inline void expect_step_zero(const nn::ModelConfig& config, std::int64_t batch,
                                     10 * stream + seed);
     };
     const at::Tensor tokens = draw(1);
-    const auto plain = testing::study_model(model, tokens);
+    const auto plain = testing::study_model(model, tokens.narrow(0, 0, 1));
     sizes.values.push_back(plain.residual.pow(2).mean().sqrt().item<double>());
     const at::Tensor logits = model.forward(tokens);
     // As in fused_pass_test.cpp, for the way there alone.
     const double rounding =
         4 * std::sqrt(10 * static_cast<double>(config.layers) + 3) *
         (1 + std::sqrt(static_cast<double>(config.hidden))) * 0x1p-24;
-    EXPECT_LE((logits - plain.logits).norm().item<double>(),
+    EXPECT_LE((logits.narrow(0, 0, 1) - plain.logits).norm().item<double>(),
               rounding * plain.logits.norm().item<double>());
     const at::Tensor rows = logits.view({-1, config.vocabulary});
     losses.values.push_back(

@@ -269,7 +269,6 @@ TEST(Resolve, RefusesValuesOutOfRangeByKeyAndValue) {
       {"schedule.momentum_start=0.5", "momentum_warmup", "both"},
       {"schedule.length=0.99", "schedule.length", "0.99", "1 to 1000"},
       {"schedule.length=1001", "schedule.length", "1001"},
-      {"schedule.length=nan", "schedule.length", "nan"},
       {"data.split=window", "data.split", "'window'", "documents or windows"},
       {"model.dropout=0.1", "train.layers: got fused with model.dropout",
        "expected plain"},
