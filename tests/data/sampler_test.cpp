@@ -143,6 +143,66 @@ TEST(Sampler, RefusesWhatCannotBeDealt) {
   expect_error(kind, {"step: got -1"}, [&] { (void)sampler.starts(-1); });
 }
 
+TEST(Sampler, DealsOutGivenWindowsOnceAnEpochInAnotherOrder) {
+  const Starts windows = {40, 3, 17, 18, 91, 0, 55};
+  SamplerOptions options = {
+      .n_tokens = 100, .context = 8, .batch = 3, .seed = 4, .windows = windows};
+  const Sampler sampler(options);
+  EXPECT_EQ(sampler.windows_per_epoch(), 7);
+  Starts dealt;
+  for (std::int64_t step = 0; step < 7 * 40; ++step) {
+    const Starts some = sampler.starts(step);
+    EXPECT_EQ(sampler.epoch(step), step * 3 / 7);
+    dealt.insert(dealt.end(), some.begin(), some.end());
+    EXPECT_EQ(all_ranks(options, 3, step), some);
+  }
+  Starts sorted = windows;
+  std::sort(sorted.begin(), sorted.end());
+  std::set<Starts> orders;
+  for (auto epoch = dealt.begin(); epoch != dealt.end(); epoch += 7) {
+    Starts order(epoch, epoch + 7);
+    orders.insert(order);
+    std::sort(order.begin(), order.end());
+    EXPECT_EQ(order, sorted);
+  }
+  // 120 of 5,040 orders: two equal ones have probability 0.76, five pairs more
+  // than the expected 1.4 less than 0.01.
+  EXPECT_GE(orders.size(), 114U);
+  options.seed = 5;
+  EXPECT_NE(Sampler(options).starts(0), sampler.starts(0));
+}
+
+TEST(Sampler, AGivenWindowMayComeTwiceAndAlone) {
+  const Sampler twice({.n_tokens = 20,
+                       .context = 8,
+                       .batch = 4,
+                       .seed = 4,
+                       .windows = {11, 11, 0, 0}});
+  Starts step = twice.starts(0);
+  std::sort(step.begin(), step.end());
+  EXPECT_EQ(step, (Starts{0, 0, 11, 11}));
+  const Sampler alone(
+      {.n_tokens = 20, .context = 8, .batch = 2, .windows = {7}});
+  EXPECT_EQ(alone.starts(5), (Starts{7, 7}));
+}
+
+TEST(Sampler, RefusesWindowsOutsideTheTokens) {
+  const auto refused = [](std::int64_t start, const std::string& words) {
+    expect_error(ErrorKind::kInvalidArgument, {words, "expected 0 to 11"},
+                 [start] {
+                   const Sampler sampler({.n_tokens = 20,
+                                          .context = 8,
+                                          .batch = 1,
+                                          .windows = {3, start}});
+                 });
+  };
+  refused(-1, "windows: got one at token -1");
+  refused(12, "windows: got one at token 12");
+  // Its last target is the last token.
+  EXPECT_NO_THROW(
+      Sampler({.n_tokens = 20, .context = 8, .batch = 1, .windows = {11, 0}}));
+}
+
 TEST(HeldOutStarts, CoverTheTokensWithoutGapOrOverlap) {
   EXPECT_EQ(held_out_starts(33, 8), (Starts{0, 8, 16, 24}));
   EXPECT_EQ(held_out_starts(32, 8), (Starts{0, 8, 16}));

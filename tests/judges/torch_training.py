@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 MODEL_KEYS = {
     "vocabulary", "context", "width", "layers", "heads", "hidden",
     "activation", "positions", "rope_theta", "qk_norm", "tied_head", "norm_eps",
-    "scale_attention_by_layer", "init_gain", "init_output_gain",
-    "init_embedding_std", "init_head_std"}
+    "scale_attention_by_layer", "scale_embedding", "dropout", "init_gain",
+    "init_output_gain", "init_embedding_std", "init_head_std"}
 ADAMW_KEYS = {"rule", "lr", "weight_decay", "beta1", "beta2", "eps"}
 MATRIX_KEYS = {"rule", "lr", "weight_decay", "momentum", "momentum_form",
                "nesterov", "scale", "polar_method", "polar_coefficients",
@@ -45,10 +45,13 @@ def need(condition, what):
 def check_config(c):
     """Refuses what is not implemented below."""
     m, o, s = c["model"], c["optim"], c["schedule"]
-    need(set(m) == MODEL_KEYS, f"model keys {sorted(set(m) ^ MODEL_KEYS)}")
+    keys = set(m) - {"init_matrix_std"}  # initial weights are read
+    need(keys == MODEL_KEYS, f"model keys {sorted(keys ^ MODEL_KEYS)}")
+    need(m["dropout"] == 0, "dropout")
     need(m["activation"] in GATED or m["activation"] in UNGATED, m["activation"])
     need(m["positions"] in ("rotary", "none"), m["positions"])
-    need(set(s) == {"shape", "warmup", "decay", "floor"}, f"schedule {s}")
+    need(set(s) == {"shape", "warmup", "decay", "floor", "length", "from_zero"},
+         f"schedule {s}")
     for table in (o, o["auxiliary"]):
         for key in set(table) & set(FIXED):
             need(table[key] == FIXED[key], f"optim {key} = {table[key]}")
@@ -117,6 +120,8 @@ def logits(weights, tokens, m):
         return F.rms_norm(x, (m["width"],), weights[name], m["norm_eps"])
 
     x = F.embedding(tokens, weights["embedding"])
+    if m["scale_embedding"]:
+        x = x * math.sqrt(m["width"])
     for layer in range(m["layers"]):
         at = f"blocks.{layer}."
         x = x + attention(norm(x, at + "attention_norm.weight"),
@@ -212,11 +217,12 @@ def optimizers(weights, o):
 
 
 def lr_factor(step, c):
-    s, total = c["schedule"], c["train"]["steps"]
+    s = c["schedule"]
+    total = math.floor(s["length"] * c["train"]["steps"] + 0.5)
     warmup = math.floor(s["warmup"] * total + 0.5)
     step += "schedule-shift" in DEFECTS
     if step < warmup:
-        return (step + 1) / warmup
+        return (step + (0 if s["from_zero"] else 1)) / warmup
     floor, left = s["floor"], total - step
     if s["shape"] == "trapezoid":
         decay = math.floor(s["decay"] * total + 0.5)

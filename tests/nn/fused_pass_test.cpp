@@ -58,6 +58,13 @@ std::vector<Case> cases() {
     c.activation = "gelu";
     c.qk_norm = true;
   });
+  with("scaled_embedding", [](ModelConfig& c) { c.scale_embedding = true; });
+  with("scaled_embedding_tied", [](ModelConfig& c) {
+    c.activation = "silu";
+    c.positions = "none";
+    c.tied_head = true;
+    c.scale_embedding = true;
+  });
   with("relu2_tied", [](ModelConfig& c) {
     c.activation = "relu2";
     c.tied_head = true;
@@ -219,6 +226,40 @@ TEST_P(FusedPassCase, ChunksOfTheHeadAddUp) {
   expect_gradients(gradients_of(*model), reference, allowed);
 }
 
+// Each token's own best word is a hit where its logit leads by more than
+// rounding can change; the word after it is none where it is so far behind.
+void expect_hits(FusedPass& pass, const Data& data, const at::Tensor& logits,
+                 double allowed) {
+  const std::int64_t vocabulary = logits.size(2);
+  const auto [best, words] = logits.view({-1, vocabulary}).topk(2);
+  const at::Tensor first = words.select(1, 0).contiguous();
+  const at::Tensor next = (first + 1).remainder(vocabulary);
+  const at::Tensor behind =
+      best.select(1, 0) -
+      logits.view({-1, vocabulary}).gather(1, next.unsqueeze(1)).squeeze(1);
+  const at::Tensor lead = best.select(1, 0) - best.select(1, 1);
+  const double doubt = 2 * allowed * best.abs().max().item<double>();
+  std::vector<std::uint8_t> hits;
+  std::vector<std::uint8_t> misses;
+  const auto shape = data.tokens.sizes();
+  (void)pass.losses(data.tokens, first.view(shape), &hits);
+  (void)pass.losses(data.tokens, next.view(shape), &misses);
+  std::int64_t leading = 0;
+  std::int64_t trailing = 0;
+  for (std::int64_t i = 0; i < lead.numel(); ++i) {
+    if (lead[i].item<double>() > doubt) {
+      ++leading;
+      EXPECT_EQ(hits[static_cast<std::size_t>(i)], 1) << "token " << i;
+    }
+    if (behind[i].item<double>() > doubt) {
+      ++trailing;
+      EXPECT_EQ(misses[static_cast<std::size_t>(i)], 0) << "token " << i;
+    }
+  }
+  EXPECT_GT(leading, 0);
+  EXPECT_GE(2 * trailing, lead.numel());
+}
+
 TEST_P(FusedPassCase, LossesOfTokensAreThoseOfThePlainModel) {
   const Case& c = GetParam();
   const Data data = data_of(c);
@@ -233,6 +274,10 @@ TEST_P(FusedPassCase, LossesOfTokensAreThoseOfThePlainModel) {
       at::cross_entropy_loss(logits.view({-1, c.config.vocabulary}),
                              data.targets.view({-1}), {}, at::Reduction::None);
   const std::vector<double> values(losses.begin(), losses.end());
+  expect_hits(pass, data, logits, bound(c, data, Precision::kFloat32));
+  FusedPass narrow(*model, {.precision = Precision::kBFloat16},
+                   core::shared_pool(2));
+  expect_hits(narrow, data, logits, bound(c, data, Precision::kBFloat16));
   const double largest = expected.max().item<double>();
   EXPECT_TRUE(close(linalg::tensor_of(values), expected,
                     largest * bound(c, data, Precision::kFloat32)));
@@ -247,9 +292,11 @@ INSTANTIATE_TEST_SUITE_P(Models, FusedPassCase, ::testing::ValuesIn(cases()),
 TEST(FusedPass, GradientsOfMicroBatchesAddUp) {
   const Case c{"", odd_config(), 4};
   const Data data = data_of(c);
-  for (const bool tied : {false, true}) {
+  for (const int which : {0, 1, 2, 3}) {
+    SCOPED_TRACE(which);
     Case one = c;
-    one.config.tied_head = tied;
+    one.config.tied_head = which % 2 == 1;
+    one.config.scale_embedding = which > 1;
     const Reference expected = reference_of(one, data);
     const auto model = model_of(one.config);
     FusedPass pass(*model, {}, core::shared_pool(2));
@@ -358,6 +405,55 @@ TEST(FusedPass, RefusesWhatItCannotCompute) {
   model->to_double();
   expect_error(ErrorKind::kUnsupported, {"Double", "train.layers=plain"},
                [&] { FusedPass(*model, {}, core::shared_pool(1)); });
+  ModelConfig config = odd_config();
+  config.dropout = 0.1;
+  const auto dropping = model_of(config);
+  expect_error(ErrorKind::kUnsupported, {"no dropout", "train.layers=plain"},
+               [&] { FusedPass(*dropping, {}, core::shared_pool(1)); });
+  config = odd_config();
+  config.positions = "rotary_by_head";
+  const auto by_head = model_of(config);
+  expect_error(ErrorKind::kUnsupported,
+               {"positions = rotary_by_head", "train.layers=plain"},
+               [&] { FusedPass(*by_head, {}, core::shared_pool(1)); });
+}
+
+// Equal logits count for the first of them, in whatever chunk the others are.
+TEST(FusedPass, ATokenIsHitWhenItsLogitIsTheFirstOfTheLargest) {
+  Case c{"", odd_config()};
+  c.config.vocabulary = 1000;
+  const auto model = model_of(c.config);
+  const at::NoGradGuard no_grad;
+  at::Tensor head = model->weights().head;
+  head.zero_();
+  head[5].copy_(random_tensor({c.config.width}, 77));
+  head[6].copy_(head[5]);
+  head[999].copy_(head[5]);
+  const at::Tensor tokens = data_of(c).tokens;
+  // Where row 5's logit is negative, the zeros are ahead: token 0 is first.
+  const at::Tensor fifth = model->forward(tokens).select(2, 5).flatten();
+  for (const Precision precision :
+       {Precision::kFloat32, Precision::kBFloat16}) {
+    FusedPass pass(*model, {.precision = precision}, core::shared_pool(2));
+    const double doubt =
+        bound(c, data_of(c), precision) * fifth.abs().max().item<double>();
+    std::map<bool, int> seen;
+    for (const std::int64_t target : {0, 1, 5, 6, 999}) {
+      std::vector<std::uint8_t> hits;
+      (void)pass.losses(tokens, at::full_like(tokens, target), &hits);
+      ASSERT_EQ(std::ssize(hits), tokens.numel());
+      for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+        const double logit = fifth[i].item<double>();
+        if (std::abs(logit) <= doubt) continue;  // rounding decides
+        ++seen[logit > 0];
+        EXPECT_EQ(hits[static_cast<std::size_t>(i)] == 1,
+                  target == (logit > 0 ? 5 : 0))
+            << "token " << i << ", target " << target;
+      }
+    }
+    EXPECT_GT(seen[true], 0);
+    EXPECT_GT(seen[false], 0);
+  }
 }
 
 TEST(FusedPass, ANotFiniteWeightShowsInTheLoss) {

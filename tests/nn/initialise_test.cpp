@@ -88,6 +88,29 @@ TEST(Initialise, HasTheStatedDeviations) {
   }
 }
 
+TEST(Initialise, OneDeviationForAllMatricesGoesBeforeTheGains) {
+  ModelConfig config = config_of(1);
+  config.init_gain = 0.8;
+  config.init_output_gain = 0;
+  config.init_matrix_std = 0.3;
+  config.init_embedding_std = 0.1;
+  config.init_head_std = 0.05;
+  for (const auto& [name, tensor] : weights(config, 9)) {
+    SCOPED_TRACE(name);
+    if (tensor.dim() == 1) {
+      EXPECT_TRUE(tensor.eq(1).all().item<bool>());
+    } else {
+      expect_normal(tensor, name == "embedding" ? 0.1
+                            : name == "head"    ? 0.05
+                                                : 0.3);
+    }
+  }
+  // Of zero means zero, not unset.
+  config.init_matrix_std = 0;
+  EXPECT_TRUE(
+      weights(config, 9).at("blocks.0.attention.qkv").eq(0).all().item<bool>());
+}
+
 TEST(Initialise, StartsOutputProjectionsAtZeroAndGainsAtOne) {
   for (const auto& [name, tensor] : weights(config_of(2), 5)) {
     if (tensor.dim() == 1) {

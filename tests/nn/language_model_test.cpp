@@ -42,7 +42,32 @@ double effect_of_order(std::int64_t layers, const std::string& positions) {
 
 TEST(LanguageModel, OneLayerSeesTheOrderOfTokensOnlyThroughPositions) {
   EXPECT_LE(effect_of_order(1, "none"), kRounding);
+  EXPECT_LE(effect_of_order(1, "rotary_by_head"), kRounding);
   EXPECT_GT(effect_of_order(1, "rotary"), 1e6 * kRounding);
+}
+
+// The angle is the head's number, the same for a query and its keys: it cancels
+// in every logit (a published study had this by mistake).
+TEST(LanguageModel, RotaryByHeadIsNoPositionAtAll) {
+  ModelConfig config = small_config();
+  const at::Tensor tokens = random_tokens({2, 6}, 7, 1);
+  const auto run = [&](const std::string& positions) {
+    config.positions = positions;
+    const auto model = small_model(config, 4);
+    const at::Tensor logits = model->forward(tokens);
+    model->loss(tokens, random_tokens({2, 6}, 7, 2)).backward();
+    return std::pair(
+        logits.detach(),
+        model->named_parameters()["blocks.0.attention.qkv"].grad());
+  };
+  const auto none = run("none");
+  const auto by_head = run("rotary_by_head");
+  const auto rotary = run("rotary");
+  EXPECT_TRUE(close(by_head.first, none.first, kRounding));
+  EXPECT_TRUE(close(by_head.second, none.second, kRounding));
+  EXPECT_FALSE(close(rotary.first, none.first, 1e6 * kRounding));
+  // It does rotate: the bits are not those of a model without.
+  EXPECT_FALSE(testing::same_bits(by_head.first, none.first));
 }
 
 TEST(LanguageModel, TwoLayersSeeTheOrderOfTokensThroughTheCausalMask) {
@@ -215,6 +240,16 @@ TEST(ModelConfig, RefusesFieldsOutsideTheirRange) {
   refuse([](auto& c) { c.init_embedding_std = INFINITY; },
          {"model.init_embedding_std", "inf"});
   refuse([](auto& c) { c.init_head_std = -1; }, {"model.init_head_std"});
+  refuse([](auto& c) { c.init_matrix_std = -1; }, {"model.init_matrix_std"});
+  refuse([](auto& c) { c.dropout = 1; }, {"model.dropout", "got 1"});
+  refuse([](auto& c) { c.dropout = -0.1; }, {"model.dropout", "got -0.1"});
+  refuse([](auto& c) { c.dropout = NAN; }, {"model.dropout", "nan"});
+  refuse(
+      [](auto& c) {
+        c.positions = "rotary_by_head";
+        c.heads = 8;
+      },
+      {"model.heads", "even"});
 }
 
 TEST(LanguageModel, RefusesSequencesBeyondItsContext) {

@@ -73,6 +73,25 @@ TEST(Schedule, TrapezoidDescendsOverTheLastSteps) {
       {1, 1, 1, .75});
 }
 
+TEST(Schedule, AWarmupFromZeroBeginsWithoutAStep) {
+  expect_factors({.shape = ScheduleShape::kCosine,
+                  .total = 6,
+                  .warmup = 4,
+                  .floor = .1,
+                  .warmup_from_zero = true},
+                 {0, .25, .5, .75, 1, .55});
+  expect_factors({.shape = ScheduleShape::kTrapezoid,
+                  .total = 5,
+                  .warmup = 2,
+                  .decay = 2,
+                  .warmup_from_zero = true},
+                 {0, .5, 1, 1, .5});
+  expect_factors({.total = 3, .warmup = 1, .warmup_from_zero = true},
+                 {0, 1, 1});
+  // Without a warm-up there is nothing to begin.
+  expect_factors({.total = 2, .warmup_from_zero = true}, {1, 1});
+}
+
 TEST(Schedule, HoldsAtItsEdges) {
   expect_factors({.total = 1}, {1});
   expect_factors({.total = 3, .warmup = 3}, {1. / 3, 2. / 3, 1});

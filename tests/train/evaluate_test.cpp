@@ -18,12 +18,19 @@ namespace {
 
 // Held-out loss, standard error and bits per byte, window by window in float64
 // from the model's own logits.
-HeldOutLoss plain_evaluation(const Parts& parts, std::int64_t windows) {
+struct PlainEvaluation : HeldOutLoss {
+  std::int64_t hits = 0;   // targets whose logit is the first of the largest
+  std::int64_t close = 0;  // whose logit is as near to the best other's as
+                           // rounding, relative to the largest, may bring them
+};
+
+PlainEvaluation plain_evaluation(const Parts& parts, std::int64_t windows,
+                                 double rounding) {
   const at::NoGradGuard no_grad;
   const auto& tokens = parts.dataset.tokens(data::Split::kSelection);
   const auto context = static_cast<std::size_t>(parts.config.model.context);
   std::vector<double> means;
-  HeldOutLoss result;
+  PlainEvaluation result;
   for (std::int64_t w = 0; w < windows; ++w) {
     const auto start = static_cast<std::size_t>(w) * context;
     std::vector<std::int64_t> window(
@@ -34,6 +41,7 @@ HeldOutLoss plain_evaluation(const Parts& parts, std::int64_t windows) {
             .to(at::kDouble);
     const auto values = linalg::values_of(logits);
     const std::size_t vocabulary = values.size() / context;
+    const double doubt = 2 * rounding * logits.abs().max().item<double>();
     double sum = 0;
     for (std::size_t t = 0; t < context; ++t) {
       double total = 0;
@@ -41,6 +49,17 @@ HeldOutLoss plain_evaluation(const Parts& parts, std::int64_t windows) {
         total += std::exp(values[t * vocabulary + v]);
       }
       const auto target = static_cast<std::size_t>(tokens[start + t + 1]);
+      const double own = values[t * vocabulary + target];
+      double other = -kInfinity;
+      bool ahead = true;
+      for (std::size_t v = 0; v < vocabulary; ++v) {
+        const double value = values[t * vocabulary + v];
+        if (v == target) continue;
+        other = std::max(other, value);
+        ahead = ahead && (v < target ? value < own : value <= own);
+      }
+      result.hits += ahead ? 1 : 0;
+      result.close += std::abs(own - other) <= doubt ? 1 : 0;
       sum += std::log(total) - values[t * vocabulary + target];
       result.bytes += target < 256 ? 1 : 0;  // the byte tokenizer's separator
     }
@@ -58,6 +77,20 @@ HeldOutLoss plain_evaluation(const Parts& parts, std::int64_t windows) {
   return result;
 }
 
+// As in fused_pass_test.cpp: ten products in each of two blocks and the head's
+// three, which round their operands and add up 257 terms at most.
+double rounding_of_logits(double epsilon) {
+  return 4 * std::sqrt(23.0) * (1 + std::sqrt(257.0)) * epsilon / 2;
+}
+
+void expect_same_hits(const HeldOutLoss& found,
+                      const PlainEvaluation& expected) {
+  EXPECT_NEAR(found.accuracy * static_cast<double>(found.tokens),
+              static_cast<double>(expected.hits),
+              static_cast<double>(expected.close) + 1e-9);
+  EXPECT_GT(expected.hits, expected.close);
+}
+
 void expect_same_evaluation(const char* layers, bool in_double,
                             double epsilon) {
   Parts parts(with_layers(tiny_config(), layers), in_double);
@@ -65,9 +98,11 @@ void expect_same_evaluation(const char* layers, bool in_double,
   // More windows than fit one pass of 2048 tokens.
   const std::int64_t windows = 150;
   const HeldOutLoss found = parts.evaluate_on(data::Split::kSelection, windows);
-  const HeldOutLoss expected = plain_evaluation(parts, windows);
+  const PlainEvaluation expected =
+      plain_evaluation(parts, windows, rounding_of_logits(epsilon));
   // Each token's loss is right to a few roundings of sums over the 257 logits.
   const double bound = 257 * epsilon * expected.loss;
+  expect_same_hits(found, expected);
   EXPECT_NEAR(found.loss, expected.loss, bound);
   EXPECT_NEAR(found.standard_error, expected.standard_error, bound);
   EXPECT_EQ(found.tokens, expected.tokens);
@@ -84,6 +119,24 @@ TEST(Evaluate, EqualsThePlainSumOverWindows) {
   expect_same_evaluation("fused", false, kEpsilon32);
 }
 
+// That the pass counts right in bfloat16 is fused_pass_test.cpp's; the windows
+// here fit one call.
+TEST(Evaluate, AddsUpTheHitsOfAPassInBFloat16) {
+  RunConfig config = tiny_config();
+  config.precision = "bfloat16";
+  Parts parts(config);
+  for (std::int64_t step = 0; step < 3; ++step) (void)parts.loop.run(step);
+  const auto& tokens = parts.dataset.tokens(data::Split::kSelection);
+  const Batch batch =
+      gather(tokens, data::held_out_starts(std::ssize(tokens), 16, 100), 16);
+  std::vector<std::uint8_t> hits;
+  (void)parts.pass->losses(batch.inputs, batch.targets, &hits);
+  const auto count = std::count(hits.begin(), hits.end(), 1);
+  EXPECT_GT(count, 0);
+  EXPECT_EQ(parts.evaluate_on(data::Split::kSelection, 100).accuracy,
+            static_cast<double>(count) / (100 * 16));
+}
+
 TEST(Evaluate, AModelThatKnowsNothingHasTheLogarithmOfTheVocabulary) {
   Parts parts(tiny_config(), true);
   {
@@ -93,6 +146,8 @@ TEST(Evaluate, AModelThatKnowsNothingHasTheLogarithmOfTheVocabulary) {
   const HeldOutLoss found = parts.evaluate_on(data::Split::kReporting, 10);
   EXPECT_NEAR(found.loss, std::log(257.0), 257 * kEpsilon64 * std::log(257.0));
   EXPECT_NEAR(found.standard_error, 0, 1e-12);
+  // All logits are equal: token 0 is the first, which no text has.
+  EXPECT_EQ(found.accuracy, 0);
 }
 
 TEST(Evaluate, LeavesModelAndGradientsAlone) {

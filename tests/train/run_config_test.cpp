@@ -267,6 +267,18 @@ TEST(Resolve, RefusesValuesOutOfRangeByKeyAndValue) {
       {"schedule.decay=-0.5", "schedule.decay", "-0.5"},
       {"schedule.floor=2", "floor", "2"},
       {"schedule.momentum_start=0.5", "momentum_warmup", "both"},
+      {"schedule.length=0.99", "schedule.length", "0.99", "1 to 1000"},
+      {"schedule.length=1001", "schedule.length", "1001"},
+      {"data.split=window", "data.split", "'window'", "documents or windows"},
+      {"model.dropout=0.1", "train.layers: got fused with model.dropout",
+       "expected plain"},
+      {"model.positions=rotary_by_head",
+       "train.layers: got fused with rotary_by_head", "expected plain"},
+      {"train.stop_ratio=0.5", "train.stop_ratio", "0.5", "more than 1"},
+      {"train.stop_ratio=1", "train.stop_ratio", "got 1"},
+      {"train.stop_ratio=-2", "train.stop_ratio", "-2"},
+      {"train.stop_after=-1", "train.stop_after", "-1"},
+      {"train.stop_patience=0", "train.stop_patience", "0"},
       {"train.steps=0", "train.steps", "0"},
       {"train.batch=0", "train.batch", "0"},
       {"train.accumulation=3", "train.accumulation", "3", "16"},
@@ -306,6 +318,45 @@ TEST(Schedule, CountsSharesInSteps) {
   EXPECT_EQ(cosine.warmup, 2) << "1.5 steps are rounded";
   EXPECT_EQ(cosine.decay, 0) << "the cosine has no other descent";
   EXPECT_EQ(cosine.floor, 0.25);
+}
+
+TEST(Schedule, MayBeLongerThanTheRun) {
+  RunConfig config = resolved("muon");
+  config.schedule_shape = "cosine";
+  config.schedule_warmup = 0.05;
+  config.schedule_floor = 0.1;
+  config.steps = 200;
+  const optim::Schedule whole = schedule_of(config);
+  EXPECT_EQ(whole.total, 200);
+  EXPECT_EQ(whole.warmup, 10);
+  EXPECT_FALSE(whole.warmup_from_zero);
+  config.schedule_length = 4;
+  config.schedule_from_zero = true;
+  const optim::Schedule longer = schedule_of(config);
+  EXPECT_EQ(longer.total, 800);
+  EXPECT_EQ(longer.warmup, 40) << "a share of the schedule, not of the run";
+  EXPECT_EQ(longer.factor(0), 0);
+  EXPECT_EQ(longer.factor(20), 0.5);
+  // The run's last step is at (199 - 40) / 760 of the descent.
+  EXPECT_NEAR(longer.factor(199), 0.1 + 0.45 * (1 + std::cos(M_PI * 159 / 760)),
+              1e-15);
+  EXPECT_LT(whole.factor(199), 0.101);
+  config.schedule_length = 1.25;
+  EXPECT_EQ(schedule_of(config).total, 250);
+  config.schedule_shape = "trapezoid";
+  config.schedule_decay = 0.2;
+  EXPECT_EQ(schedule_of(config).decay, 50);
+  EXPECT_EQ(schedule_of(config).factor(199), 1) << "decay begins at 200";
+}
+
+TEST(Resolve, PlainLayersTakeDropoutAndRotaryByHead) {
+  RunConfig config;
+  config.data_path = "data/any";
+  config.layers = "plain";
+  config.model.vocabulary = 7;
+  config.model.dropout = 0.1;
+  config.model.positions = "rotary_by_head";
+  EXPECT_NO_THROW(resolve(config));
 }
 
 TEST(RunIdentity, FollowsEveryKeyThatDecidesNumbers) {

@@ -386,6 +386,7 @@ TEST(Summary, ComesBackFromItsFileWithNonFiniteNumbers) {
   s.initial_loss = kNan;
   s.val_loss = kInfinity;
   s.bits_per_byte = -kInfinity;
+  s.accuracy = 0.3;
   s.split = "selection";
   s.held_out_tokens = 3;
   s.train_tokens = 5;
@@ -409,6 +410,7 @@ TEST(Summary, ComesBackFromItsFileWithNonFiniteNumbers) {
   EXPECT_EQ(back.val_loss, s.val_loss);
   EXPECT_EQ(back.bits_per_byte, s.bits_per_byte);
   EXPECT_FALSE(back.standard_error.has_value());
+  EXPECT_EQ(back.accuracy, 0.3);
   EXPECT_EQ(back.split, s.split);
   EXPECT_EQ(back.held_out_tokens, s.held_out_tokens);
   EXPECT_EQ(back.train_tokens, s.train_tokens);
