@@ -64,26 +64,22 @@ std::optional<std::int64_t> Value::count_or_auto() const {
   return json.get<std::int64_t>();
 }
 
-std::vector<double> Value::rates() const {
-  const std::vector<double> found = values();
-  if (*std::min_element(found.begin(), found.end()) <= 0) {
-    wrong("rates above 0");
-  }
-  return found;
-}
+std::vector<double> Value::rates() const { return numbers(true); }
 
-std::vector<double> Value::values() const {
+std::vector<double> Value::values() const { return numbers(false); }
+
+std::vector<double> Value::numbers(bool above_zero) const {
   if (!json.is_array() || json.empty()) wrong("a list of numbers");
   std::vector<double> found;
   for (const Json& item : json) {
-    if (!item.is_number() || !(item.get<double>() >= 0) ||
-        !std::isfinite(item.get<double>())) {
-      wrong("numbers from 0");
-    }
+    const bool fits =
+        item.is_number() && std::isfinite(item.get<double>()) &&
+        (above_zero ? item.get<double>() > 0 : item.get<double>() >= 0);
+    if (!fits) wrong(above_zero ? "numbers above 0" : "numbers from 0");
     found.push_back(item.get<double>());
   }
   if (std::set<double>(found.begin(), found.end()).size() != found.size()) {
-    wrong("no value twice");
+    wrong("no number twice");
   }
   return found;
 }

@@ -32,6 +32,9 @@ struct Value {
   [[nodiscard]] std::vector<double> values() const;  ///< from 0, none twice
   [[nodiscard]] std::vector<double> shares(double most) const;  ///< ascending
   [[nodiscard]] std::vector<std::int64_t> integers() const;     ///< from 0
+
+ private:
+  [[nodiscard]] std::vector<double> numbers(bool above_zero) const;
 };
 
 [[noreturn]] void wrong(const std::string& where, const std::string& what);

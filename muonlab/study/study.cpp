@@ -50,14 +50,16 @@ Claim wait_for_claim(const std::filesystem::path& folder,
 // cases of a study share it, measured on the first.
 Parallel settle(StudyPlan& plan, const StudyOptions& options) {
   std::optional<Claim> claim;
-  if (options.execute)
-    claim = wait_for_claim(options.runs / plan.name, options);
+  const auto folder = options.runs / plan.name;
+  // Once it is recorded there is nothing to find out.
+  if (options.execute && !std::filesystem::exists(folder / "parallel.json")) {
+    claim = wait_for_claim(folder, options);
+  }
   StudyPlan first = plans_of(plan).front();
   const Parallel parallel =
-      settle_here(first, options.runs / plan.name, options.execute,
-                  [&](const std::string& line) {
-                    if (options.say) options.say(line);
-                  });
+      settle_here(first, folder, options.execute, [&](const std::string& line) {
+        if (options.say) options.say(line);
+      });
   plan.jobs = first.jobs;
   plan.threads = first.threads;
   return parallel;
