@@ -16,6 +16,7 @@ using Json = nlohmann::ordered_json;
     const Results& results, const ComparisonTable& table);
 [[nodiscard]] std::vector<Figure> curve_figures(const Results& results);
 [[nodiscard]] std::vector<Figure> search_figures(const Results& results);
+[[nodiscard]] std::vector<Figure> heat_figures(const Results& results);
 [[nodiscard]] std::vector<Figure> step_time_figures(const Results& results);
 
 /// Schema, theme, container width and the given height in pixels.

@@ -2,12 +2,13 @@
 // its own.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "muonlab/core/text.h"
 #include "muonlab/study/document_internal.h"
+#include "muonlab/study/search_keys_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study::detail {
@@ -20,14 +21,38 @@ std::string rate_or_none(double rate) {
   return rate > 0 ? rate_text(rate) : kNone;
 }
 
+bool any_settings(const Results& results) {
+  return std::any_of(results.arms.begin(), results.arms.end(),
+                     [](const Arm& arm) { return !arm.settings.empty(); });
+}
+
+// Of the final runs of one arm that ended; unset where one has none.
+std::optional<double> mean_accuracy(const Results& results,
+                                    const std::string& arm) {
+  double sum = 0;
+  int count = 0;
+  for (const Cell& cell : results.cells) {
+    if (cell.phase != "final" || cell.arm != arm || cell.state != "done") {
+      continue;
+    }
+    if (!cell.accuracy) return std::nullopt;
+    sum += *cell.accuracy;
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return sum / count;
+}
+
 Table loss_table(const Results& results, const ComparisonTable& table) {
   Table losses;
-  losses.heading = {"arm",          "rule for hidden matrices",
-                    "hidden rate",  "auxiliary rate",
-                    "trials",       "n",
-                    "final loss",   "sd",
-                    "bits per byte"};
+  losses.heading = {"arm",           "rule for hidden matrices",
+                    "hidden rate",   "auxiliary rate",
+                    "trials",        "n",
+                    "final loss",    "sd",
+                    "bits per byte", "accuracy"};
   losses.text_columns = 2;
+  const bool settings = any_settings(results);
+  if (settings) losses.heading.emplace_back("other settings");
   for (std::size_t i = 0; i < results.arms.size(); ++i) {
     const Arm& arm = results.arms[i];
     const ArmSummary& summary = table.arms[i];
@@ -36,6 +61,9 @@ Table loss_table(const Results& results, const ComparisonTable& table) {
          rate_or_none(arm.auxiliary_lr), std::to_string(arm.trials),
          std::to_string(summary.seeds.size()), loss_text(summary.mean_loss),
          loss_text(summary.sd), loss_text(summary.mean_bits_per_byte)});
+    const auto accuracy = mean_accuracy(results, arm.name);
+    losses.rows.back().push_back(accuracy ? percent_text(*accuracy) : kNone);
+    if (settings) losses.rows.back().push_back(settings_text(arm.settings));
     losses.colors.push_back(arm_color(arm.name, results.arms));
   }
   return losses;
@@ -81,41 +109,76 @@ Table difference_table(const Results& results, const ComparisonTable& table) {
   return differences;
 }
 
-bool same_number(double a, double b) {
-  return std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
+// Of a study without final runs: what each arm's search found.
+Table best_trial_table(const Results& results) {
+  Table best;
+  best.heading = {"arm",      "best trial", "seed", "loss", "standard error",
+                  "accuracy", "trials"};
+  best.text_columns = 2;
+  for (const Arm& arm : results.arms) {
+    const Cell* cell = chosen_trial(results, arm);
+    best.colors.push_back(arm_color(arm.name, results.arms));
+    if (cell == nullptr || !counted_loss(*cell)) {
+      best.rows.push_back({arm.name, "none has ended", kNone, kNone, kNone,
+                           kNone, std::to_string(arm.trials)});
+      continue;
+    }
+    best.rows.push_back(
+        {arm.name, settings_phrase(*cell), std::to_string(cell->seed),
+         loss_text(counted_loss(*cell)), loss_text(cell->standard_error),
+         cell->accuracy ? percent_text(*cell->accuracy) : kNone,
+         std::to_string(arm.trials)});
+  }
+  return best;
 }
 
-// The trials of one arm, ordered by hidden then auxiliary rate.
+std::string remark_of(const Cell& cell, const Arm& arm) {
+  std::vector<std::string> remarks;
+  if (is_chosen(cell, arm)) remarks.emplace_back("chosen");
+  if (cell.extension) remarks.emplace_back("extension");
+  if (cell.audit) remarks.emplace_back("audit of the halving");
+  if (cell.length < 1) {
+    remarks.push_back("short: " + percent_text(cell.length) + " of the steps");
+  }
+  return core::join(remarks, ", ");
+}
+
+// The trials of one arm, ordered by length, then by the values. A trial is
+// measured against the best of its own length.
 Table trial_table(const Results& results, const Arm& arm) {
   std::vector<const Cell*> cells;
-  double best = std::numeric_limits<double>::infinity();
+  std::map<double, double> best;  // by length
+  bool settings = false;
   for (const Cell& cell : results.cells) {
     if (cell.phase != "search" || cell.arm != arm.name) continue;
     cells.push_back(&cell);
-    if (cell.state == "done" && cell.loss) best = std::min(best, *cell.loss);
+    settings = settings || !cell.settings.empty();
+    if (cell.state != "done" || !cell.loss || cell.audit) continue;
+    const auto place = best.try_emplace(cell.length, *cell.loss).first;
+    place->second = std::min(place->second, *cell.loss);
   }
-  std::stable_sort(cells.begin(), cells.end(),
-                   [](const Cell* a, const Cell* b) {
-                     return std::pair(a->hidden_lr, a->auxiliary_lr) <
-                            std::pair(b->hidden_lr, b->auxiliary_lr);
-                   });
+  std::stable_sort(
+      cells.begin(), cells.end(), [](const Cell* a, const Cell* b) {
+        if (a->length != b->length) return a->length > b->length;
+        return std::tie(a->hidden_lr, a->auxiliary_lr, a->settings) <
+               std::tie(b->hidden_lr, b->auxiliary_lr, b->settings);
+      });
   Table trials;
   trials.heading = {"state", "remark", "hidden rate",   "auxiliary rate",
                     "seed",  "loss",   "above the best"};
+  if (settings) trials.heading.insert(trials.heading.begin() + 4, "settings");
   trials.text_columns = 2;
   for (const Cell* cell : cells) {
     const std::optional<double> loss = counted_loss(*cell);
-    std::vector<std::string> remarks;
-    if (same_number(cell->hidden_lr, arm.hidden_lr) &&
-        same_number(cell->auxiliary_lr, arm.auxiliary_lr)) {
-      remarks.emplace_back("chosen");
-    }
-    if (cell->extension) remarks.emplace_back("extension");
-    trials.rows.push_back(
-        {cell->state, core::join(remarks, ", "), rate_text(cell->hidden_lr),
-         rate_text(cell->auxiliary_lr), std::to_string(cell->seed),
-         loss_text(loss),
-         loss && std::isfinite(best) ? signed_text(*loss - best) : kNone});
+    const auto lowest = best.find(cell->length);
+    Row row = {cell->state, remark_of(*cell, arm), rate_text(cell->hidden_lr),
+               rate_text(cell->auxiliary_lr)};
+    if (settings) row.push_back(settings_text(cell->settings));
+    row.insert(row.end(), {std::to_string(cell->seed), loss_text(loss),
+                           loss && lowest != best.end()
+                               ? signed_text(*loss - lowest->second)
+                               : kNone});
+    trials.rows.push_back(std::move(row));
   }
   return trials;
 }
@@ -128,7 +191,7 @@ std::string rates_text(const std::vector<double>& rates) {
 
 Table rate_table(const Results& results) {
   Table rates;
-  rates.heading = {"arm",         "rate",      "planned",
+  rates.heading = {"arm",         "searched",  "planned",
                    "added",       "best",      "fitted optimum",
                    "fitted loss", "curvature", "edge"};
   rates.text_columns = 4;
@@ -136,7 +199,7 @@ Table rate_table(const Results& results) {
     for (const RateSearch& search : arm.searches) {
       rates.rows.push_back(
           {arm.name, search.rate, rates_text(search.grid),
-           rates_text(search.added), rate_or_none(search.best),
+           rates_text(search.added), rate_text(search.best),
            search.fitted_optimum ? rate_text(*search.fitted_optimum) : kNone,
            loss_text(search.fitted_loss), loss_text(search.curvature),
            search.edge ? "edge" : "inside"});
@@ -150,6 +213,16 @@ Table rate_table(const Results& results) {
 
 Section results_section(const Results& results, const ComparisonTable& table) {
   Section section{"Results", {}};
+  if (results.setup.final_seeds.empty()) {
+    section.blocks.emplace_back(best_trial_table(results));
+    section.blocks.emplace_back(Paragraph{
+        "The study has no final runs: each row is one run, the trial with the "
+        "smallest held-out loss (nats per token, on the selection half, by "
+        "which it was chosen). The standard error is over held-out windows "
+        "and says nothing about other seeds. Without repeated runs there is "
+        "no interval and no p value."});
+    return section;
+  }
   section.blocks.emplace_back(loss_table(results, table));
   section.blocks.emplace_back(Paragraph{
       "Final loss: mean over n seeds of the held-out loss in nats per token "
@@ -222,10 +295,11 @@ Section search_section(const Results& results) {
   Section section{"Search", {}};
   section.blocks.emplace_back(rate_table(results));
   section.blocks.emplace_back(Paragraph{
-      "Edge: the best rate is still at the edge of what was tried. Fitted: "
-      "parabola in log2(rate) through the best three to five trials; "
+      "Edge: the best value is still at the edge of what was tried. Fitted: "
+      "parabola in log2 of the value through the best three to five trials; "
       "curvature in nats per octave squared; – where it does not open "
       "upwards or has its optimum outside those trials."});
+  add_sensitivity(results, section);
   for (const Arm& arm : results.arms) {
     Table trials = trial_table(results, arm);
     if (trials.rows.empty()) continue;
@@ -237,7 +311,8 @@ Section search_section(const Results& results) {
   }
   section.blocks.emplace_back(Paragraph{
       "Loss: held-out loss in nats per token on the selection half; a "
-      "diverged trial has the loss at initialisation."});
+      "diverged trial has the loss at initialisation. Above the best: of the "
+      "trials of the same length, audits left out."});
   return section;
 }
 

@@ -194,7 +194,7 @@ TEST_F(Report, CsvReadsBack) {
   ASSERT_EQ(rows.size(), results.cells.size() + 1);
   std::map<std::string, std::size_t> column;
   for (std::size_t i = 0; i < rows[0].size(); ++i) column[rows[0][i]] = i;
-  EXPECT_EQ(column.size(), 20U);
+  EXPECT_EQ(column.size(), 26U);
   for (const auto& row : rows) EXPECT_EQ(row.size(), rows[0].size());
   EXPECT_EQ(rows[4][column["cause"]], results.cells[3].cause);
   EXPECT_EQ(std::stod(rows[5][column["loss"]]), 0.1 + 0.2);
