@@ -211,11 +211,15 @@ std::string runs_phrase(const Results& results) {
            setting_phrase(results) +
            "; solid: matrix rule, dashed: scalar rule for the hidden matrices.";
   }
-  return "n = " + std::to_string(results.setup.final_seeds.size()) +
-         " (seeds " + seeds_text(results.setup.final_seeds) + "); " +
-         setting_phrase(results) +
-         ". Each arm runs at its own tuned rates; solid: matrix rule, dashed: "
-         "scalar rule for the hidden matrices.";
+  const bool searched =
+      std::any_of(results.arms.begin(), results.arms.end(),
+                  [](const Arm& arm) { return arm.searched; });
+  return "mean over seeds (bold) and each seed (faint), n = " +
+         std::to_string(results.setup.final_seeds.size()) + " (seeds " +
+         seeds_text(results.setup.final_seeds) + "); " +
+         setting_phrase(results) + ". Each arm runs at " +
+         (searched ? "its own tuned rates" : "the rates it was given") +
+         "; solid: matrix rule, dashed: scalar rule for the hidden matrices.";
 }
 
 // The same losses against what they cost.
@@ -229,7 +233,7 @@ std::vector<Figure> compute_figures(const Results& results, std::size_t points,
         {"held-out-time", "Held-out loss against time",
          "Who is ahead after the same time? Held-out loss against seconds of "
          "training (evaluations excluded; the runs may have shared the "
-         "machine, so \"Time per step\" is the fairer measure), " +
+         "machine, so step times of timing runs are the fairer measure), " +
              runs_phrase(results) + shown,
          dump(curve_spec(results, time, "held-out loss, nats per token", true,
                          kSeconds))});
@@ -259,11 +263,12 @@ std::vector<Figure> curve_figures(const Results& results) {
   if (held_out.points >= 2) {
     figures.push_back(
         {"held-out-loss", "Held-out loss against tokens",
-         "How did the arms get there? Held-out loss during training: mean "
-         "over seeds (bold) and each seed (faint), " +
+         "How did the arms get there? Held-out loss during training: " +
              runs_phrase(results) + shown +
-             " Only the last point, with the schedule fully decayed, is a "
-             "result.",
+             (results.setup.last_rate_share > 0
+                  ? " The schedule does not decay to zero."
+                  : " Only the last point, with the schedule fully decayed, "
+                    "is a result."),
          dump(curve_spec(results, held_out, "held-out loss, nats per token",
                          true))});
   }
@@ -285,8 +290,7 @@ std::vector<Figure> curve_figures(const Results& results) {
          "Is training itself faster? Training loss, smoothed by a trailing "
          "mean over " +
              count_text(static_cast<std::int64_t>(window), "logged step") +
-             ": mean over seeds (bold) and each seed (faint), " +
-             runs_phrase(results) + shown,
+             ": " + runs_phrase(results) + shown,
          dump(curve_spec(results, train, "training loss, nats per token",
                          false))});
   }

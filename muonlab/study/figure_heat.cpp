@@ -16,6 +16,7 @@ namespace {
 // Losses further above the best look alike: a bad setting is a bad setting.
 constexpr double kShownExcess = 0.3;
 constexpr int kRowHeight = 38;
+constexpr int kLeastHeight = 150;  // for the title of the axis
 
 // One field of the map: the longest run with these two values.
 using Fields = std::map<std::pair<double, double>, const Cell*>;
@@ -131,7 +132,8 @@ Json heat_spec(const Fields& fields, const Arm& arm, const std::string& x_key,
        {{{"test", "!isValid(datum.shown)"}, {"value", "currentColor"}},
         {{"test", "datum.dark"}, {"value", "white"}}}},
       {"value", "black"}};
-  Json spec = spec_frame(kRowHeight * static_cast<int>(ys.size()));
+  Json spec = spec_frame(
+      std::max(kLeastHeight, kRowHeight * static_cast<int>(ys.size())));
   spec["data"] = {{"values", shown}};
   spec["layer"] = {
       {{"mark",

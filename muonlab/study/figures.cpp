@@ -136,6 +136,14 @@ Json arm_dash_channel(const Results& results) {
           {"title", nullptr}};
 }
 
+Json rows_with_bounds(const Json& rows) {
+  Json bounded = Json::array();
+  for (const Json& row : rows) {
+    if (row.contains("low")) bounded.push_back(row);
+  }
+  return bounded;
+}
+
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -1,6 +1,7 @@
 #include "muonlab/study/overview.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "muonlab/core/text.h"
@@ -29,7 +30,22 @@ std::string in_cases(const std::vector<std::string>& names, std::size_t all) {
 }
 
 // "muon is ahead of adamw in the cases a and b, and cannot be told ..."
+struct Range {
+  double least = HUGE_VAL;
+  double most = 0;
+  void add(double difference) {
+    least = std::min(least, std::abs(difference));
+    most = std::max(most, std::abs(difference));
+  }
+  [[nodiscard]] std::string text() const {
+    return " (by " + loss_text(least) +
+           (most > least ? " to " + loss_text(most) : "") + " nats)";
+  }
+};
+
 std::string clause(const Overview& overview, const std::string& arm) {
+  Range lead;
+  Range lag;
   std::vector<std::string> ahead;
   std::vector<std::string> behind;
   std::vector<std::string> undecided;
@@ -42,16 +58,19 @@ std::string clause(const Overview& overview, const std::string& arm) {
       undecided.push_back(name_of(view));
     } else {
       (*c->difference < 0 ? ahead : behind).push_back(name_of(view));
+      (*c->difference < 0 ? lead : lag).add(*c->difference);
     }
   }
   const std::string& baseline = overview.study->setup.baseline;
   const std::size_t all = overview.cases.size();
   std::vector<std::string> parts;
   if (!ahead.empty()) {
-    parts.push_back("is ahead of " + baseline + " " + in_cases(ahead, all));
+    parts.push_back("is ahead of " + baseline + " " + in_cases(ahead, all) +
+                    lead.text());
   }
   if (!behind.empty()) {
-    parts.push_back("is behind " + baseline + " " + in_cases(behind, all));
+    parts.push_back("is behind " + baseline + " " + in_cases(behind, all) +
+                    lag.text());
   }
   if (!undecided.empty()) {
     parts.push_back("cannot be told apart from " + baseline + " " +

@@ -78,23 +78,30 @@ Json dot_plot(const Overview& overview, const Json& dots, const Json& means,
   bar["x"] = low;
   bar["x2"] = {{"field", "high"}};
   Json spec = spec_frame(rows_height(overview, arms));
-  spec["layer"] = {
-      {{"data", {{"values", means}}},
-       {"transform", {{{"filter", "isValid(datum.low)"}}}},
-       {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
-       {"encoding", bar}},
-      {{"data", {{"values", dots}}},
-       {"mark",
-        {{"type", "point"}, {"filled", true}, {"size", 38}, {"opacity", 0.5}}},
-       {"encoding", tips}},
-      {{"data", {{"values", means}}},
-       {"mark",
-        {{"type", "point"},
-         {"shape", "diamond"},
-         {"filled", true},
-         {"size", 120},
-         {"opacity", 1}}},
-       {"encoding", place}}};
+  spec["layer"] = Json::array();
+  const Json bounded = rows_with_bounds(means);
+  if (!bounded.empty()) {
+    spec["layer"].push_back({{"data", {{"values", bounded}}},
+                             {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
+                             {"encoding", bar}});
+  }
+  if (!dots.empty()) {
+    spec["layer"].push_back({{"data", {{"values", dots}}},
+                             {"mark",
+                              {{"type", "point"},
+                               {"filled", true},
+                               {"size", 38},
+                               {"opacity", 0.5}}},
+                             {"encoding", tips}});
+  }
+  spec["layer"].push_back({{"data", {{"values", means}}},
+                           {"mark",
+                            {{"type", "point"},
+                             {"shape", "diamond"},
+                             {"filled", true},
+                             {"size", 120},
+                             {"opacity", 1}}},
+                           {"encoding", place}});
   return spec;
 }
 
@@ -174,8 +181,13 @@ void losses_by_case(const Overview& overview, std::vector<Figure>& figures) {
   }
   if (means.empty()) return;
   const bool logarithmic = low > 0 && high / low > kLogFactor;
-  Json scale = {{"zero", false}, {"padding", 12}};
-  if (logarithmic) scale["type"] = "log";
+  Json scale = {{"padding", 12}};
+  if (logarithmic) {
+    scale["type"] = "log";
+    scale["nice"] = false;
+  } else {
+    scale["zero"] = false;
+  }
   const Json x = {
       {"field", "loss"},
       {"type", "quantitative"},

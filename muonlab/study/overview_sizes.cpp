@@ -75,17 +75,22 @@ void loss_figure(const Overview& overview, std::vector<Figure>& figures) {
   }
   if (means.empty()) return;
   const bool logarithmic = low > 0 && high / low > kLogFactor;
-  Json scale = {{"zero", false}};
-  if (logarithmic) scale["type"] = "log";
+  const Json scale =
+      logarithmic ? Json{{"type", "log"}, {"nice", false}, {"padding", 10}}
+                  : Json{{"zero", false}};
   const Json y = {{"field", "loss"},
                   {"type", "quantitative"},
                   {"title", "final held-out loss, nats per token"},
                   {"scale", scale}};
-  const Json place = {{"x", parameter_axis(overview)},
-                      {"y", y},
-                      {"color", arm_color_channel(overview.first())}};
+  Json place = {{"x", parameter_axis(overview)},
+                {"y", y},
+                {"color", arm_color_channel(overview.first())}};
   Json dashed = place;
   dashed["strokeDash"] = arm_dash_channel(overview.first());
+  for (Json* channel :
+       {&place["color"], &dashed["color"], &dashed["strokeDash"]}) {
+    (*channel)["legend"] = {{"symbolType", "stroke"}, {"symbolSize", 300}};
+  }
   const Json laws = law_rows(overview);
   Json spec = spec_frame(320);
   spec["layer"] = {
@@ -140,7 +145,9 @@ void difference_figure(const Overview& overview, std::vector<Figure>& figures) {
   const Json y = {{"field", "difference"},
                   {"type", "quantitative"},
                   {"title", "difference to " + baseline + ", nats"},
-                  {"axis", {{"format", "+.3~f"}}}};
+                  {"axis",
+                   {{"format", "+.3~f"},
+                    {"labelExpr", "datum.value == 0 ? '0' : datum.label"}}}};
   Json color = arm_color_channel(overview.first());
   Json names = Json::array();
   for (const Comparison& c : overview.cases.front().table.comparisons) {
@@ -160,9 +167,6 @@ void difference_figure(const Overview& overview, std::vector<Figure>& figures) {
        {"mark",
         {{"type", "rule"}, {"color", "currentColor"}, {"strokeWidth", 1.2}}},
        {"encoding", zero}},
-      {{"transform", {{{"filter", "isValid(datum.low)"}}}},
-       {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
-       {"encoding", bar}},
       {{"mark", {{"type", "line"}, {"strokeWidth", 1.2}}}, {"encoding", place}},
       {{"mark",
         {{"type", "point"},
@@ -172,6 +176,12 @@ void difference_figure(const Overview& overview, std::vector<Figure>& figures) {
          {"opacity", 1},
          {"tooltip", true}}},
        {"encoding", place}}};
+  const Json bounded = rows_with_bounds(means);
+  if (!bounded.empty()) {
+    spec["layer"].push_back({{"data", {{"values", bounded}}},
+                             {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
+                             {"encoding", bar}});
+  }
   figures.push_back(
       {"difference-by-size",
        "Difference to " + baseline + " against parameters",

@@ -9,13 +9,19 @@ namespace {
 constexpr int kHeight = 230;
 
 Json axis_of(const PanelAxis& axis) {
-  Json scale = {{"zero", false}, {"nice", false}, {"padding", 8}};
-  if (axis.logarithmic) scale["type"] = "log";
+  Json scale = {{"nice", false}, {"padding", 8}};
+  if (axis.logarithmic) {
+    scale["type"] = "log";
+  } else {
+    scale["zero"] = false;
+  }
   if (axis.low && axis.high) {
     scale["domain"] = {*axis.low, *axis.high};
     scale.erase("padding");
   }
-  Json ticks = {{"labelOverlap", "greedy"}, {"tickCount", 5}};
+  Json ticks = {{"labelOverlap", "greedy"},
+                {"tickCount", {{"expr", "clamp(width / 60, 2, 5)"}}}};
+  if (axis.low) ticks = {{"values", {0, 1}}};
   if (!axis.format.empty()) ticks["format"] = axis.format;
   return {{"field", axis.field},
           {"type", "quantitative"},
@@ -28,10 +34,11 @@ Json axis_of(const PanelAxis& axis) {
 
 Json panel_spec(const Results& results, const Json& rows, const PanelAxis& x,
                 PanelAxis y, const PanelMarks& marks) {
-  // A log axis has no place for an interval that reaches zero.
+  // A log axis has no place for zero, or for an interval that reaches it.
   const bool positive =
-      std::all_of(rows.begin(), rows.end(), [](const Json& row) {
-        return !row.contains("low") || row["low"].get<double>() > 0;
+      std::all_of(rows.begin(), rows.end(), [&](const Json& row) {
+        return row[y.field].get<double>() > 0 &&
+               (!row.contains("low") || row["low"].get<double>() > 0);
       });
   y.logarithmic = y.logarithmic && positive;
   const Json place = {{"x", axis_of(x)},
@@ -43,15 +50,16 @@ Json panel_spec(const Results& results, const Json& rows, const PanelAxis& x,
   Json bounds = place;
   bounds["y"]["field"] = "low";
   bounds["y2"] = {{"field", "high"}};
-  if (marks.band) {
+  const Json bounded = rows_with_bounds(rows);
+  if (marks.band && !bounded.empty()) {
     spec["layer"].push_back(
-        {{"transform", {{{"filter", "isValid(datum.low)"}}}},
+        {{"data", {{"values", bounded}}},
          {"mark", {{"type", "area"}, {"opacity", 0.2}, {"clip", true}}},
          {"encoding", bounds}});
   }
-  if (marks.bars) {
+  if (marks.bars && !bounded.empty()) {
     spec["layer"].push_back(
-        {{"transform", {{{"filter", "isValid(datum.low)"}}}},
+        {{"data", {{"values", bounded}}},
          {"mark", {{"type", "rule"}, {"strokeWidth", 2}, {"clip", true}}},
          {"encoding", bounds}});
   }
@@ -65,7 +73,7 @@ Json panel_spec(const Results& results, const Json& rows, const PanelAxis& x,
     dots["shape"] = {
         {"field", "arm"},
         {"type", "nominal"},
-        {"legend", nullptr},
+        {"title", nullptr},  // as the colour's: one legend for both
         {"scale", {{"domain", place["color"]["scale"]["domain"]}}}};
     spec["layer"].push_back({{"mark",
                               {{"type", "point"},

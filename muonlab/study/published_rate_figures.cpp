@@ -128,7 +128,7 @@ void curves_figure(const Results& results, std::vector<Figure>& figures) {
     figure.panels.push_back(
         {figure.name + "-" + name, title, "",
          dump(panel_spec(results, rows,
-                         {.field = "step", .title = "steps", .format = "~s"},
+                         {.field = "step", .title = "steps", .format = "d"},
                          {.field = "value",
                           .title = axis,
                           .logarithmic = logarithmic,

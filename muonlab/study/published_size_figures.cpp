@@ -78,7 +78,7 @@ void curves_figure(const Overview& overview, std::vector<Figure>& figures) {
            size + (accuracy ? ": held-out accuracy" : ": training loss"), "",
            dump(panel_spec(
                *view.results, rows,
-               {.field = "step", .title = "optimizer steps", .format = "~s"},
+               {.field = "step", .title = "optimizer steps", .format = "d"},
                {.field = "value",
                 .title =
                     accuracy ? "share ranked first" : "training loss, nats",

@@ -38,27 +38,39 @@ std::vector<Pair> pairs_of(const Results& results) {
   return pairs;
 }
 
-std::string as_printed(const std::vector<double>& values) {
+// Four decimals, seconds one.
+std::string plus_minus(double mean, double sd, const std::string& metric) {
+  const int digits = metric == "time" ? 1 : 4;
+  return core::fixed(mean, digits) + " ± " + core::fixed(sd, digits);
+}
+
+std::string as_printed(const std::vector<double>& values,
+                       const std::string& metric) {
   if (values.empty()) return kNone;
-  return core::fixed(statistics::mean(values), 4) + " ± " +
-         core::fixed(statistics::population_deviation(values), 4);
+  return plus_minus(statistics::mean(values),
+                    statistics::population_deviation(values), metric);
 }
 
 std::string percent(double value) {
   return (value > 0 ? "+" : "") + fixed_text(value, 1) + " %";
 }
 
-std::string published_text(const PublishedSize* row) {
-  if (row == nullptr) return kNone;
-  return core::fixed(row->adamw, 4) + " ± " + core::fixed(row->adamw_sd, 4) +
-         " / " + core::fixed(row->muon, 4) + " ± " +
-         core::fixed(row->muon_sd, 4);
+// "ours (theirs)".
+std::string beside(const std::string& ours, const std::string& theirs) {
+  return ours + " (" + theirs + ")";
 }
 
 // The paired difference by seed with its interval, or why there is none.
-std::string honest_text(const std::vector<double>& adamw,
-                        const std::vector<double>& muon) {
-  if (adamw.size() != muon.size() || adamw.empty()) return "seeds differ";
+std::string honest_text(const CaseView& view, const Pair& pair,
+                        const std::string& metric) {
+  const auto adamw = final_values(*view.results, pair.adamw->name, metric);
+  const auto muon = final_values(*view.results, pair.muon->name, metric);
+  const ArmSummary* first = view.summary(pair.adamw->name);
+  const ArmSummary* second = view.summary(pair.muon->name);
+  const bool paired =
+      first != nullptr && second != nullptr && first->seeds == second->seeds &&
+      adamw.size() == first->seeds.size() && muon.size() == adamw.size();
+  if (!paired || adamw.empty()) return "none: seeds differ or are missing";
   if (adamw.size() < statistics::kFewestForTest) {
     return "n = " + std::to_string(adamw.size()) + ": none";
   }
@@ -81,28 +93,29 @@ Table size_table(const Overview& overview, const Pair& pair) {
                    "metric",
                    pair.adamw->name,
                    pair.muon->name,
-                   "improvement",
-                   "p, pooled t",
-                   "published AdamW / Muon",
-                   "published improvement",
-                   "published p",
-                   "95 % interval, paired"};
+                   "published AdamW",
+                   "published Muon",
+                   "improvement (published)",
+                   "p (published)",
+                   "95 % interval"};
   table.text_columns = 2;
   for (const CaseView& view : overview.cases) {
-    for (const char* metric : kMetrics) {
+    const std::string& size = view.setup().case_name;
+    for (const std::string metric : kMetrics) {
       const auto first = final_values(*view.results, pair.adamw->name, metric);
       const auto second = final_values(*view.results, pair.muon->name, metric);
       const auto better = improvement_of(view, pair, metric);
       const auto p = pooled_p(first, second);
-      const PublishedSize* theirs =
-          published_size(view.setup().case_name, metric);
+      const PublishedSize* theirs = published_size(size, metric);
       table.rows.push_back(
-          {view.setup().case_name, metric, as_printed(first),
-           as_printed(second), better ? percent(*better) : kNone,
-           p ? core::fixed(*p, 3) : kNone, published_text(theirs),
-           theirs ? percent(theirs->improvement) : kNone,
-           theirs ? theirs->p : kNone, honest_text(first, second)});
-      table.links.push_back(view.setup().case_name + "/report.html");
+          {size, metric, as_printed(first, metric), as_printed(second, metric),
+           theirs ? plus_minus(theirs->adamw, theirs->adamw_sd, metric) : kNone,
+           theirs ? plus_minus(theirs->muon, theirs->muon_sd, metric) : kNone,
+           beside(better ? percent(*better) : kNone,
+                  theirs ? percent(theirs->improvement) : kNone),
+           beside(p ? core::fixed(*p, 3) : kNone, theirs ? theirs->p : kNone),
+           honest_text(view, pair, metric)});
+      table.links.push_back(size + "/report.html");
     }
   }
   return table;

@@ -18,6 +18,9 @@ inline constexpr const char* kDecay = "optim.weight_decay";
 inline void enrich(Cell& cell, const Setup& setup) {
   cell.tokens = setup.steps * setup.tokens_per_step;
   cell.flops = static_cast<double>(cell.tokens) * setup.flops_per_token;
+  for (CurvePoint& point : cell.train) {
+    point.loss = std::max(point.loss, 0.01);
+  }
   if (cell.loss) cell.accuracy = std::exp(-0.25 * *cell.loss);
   const double slow = cell.arm == "adamw" ? 1 : 1.08;
   for (auto* curve : {&cell.train, &cell.held_out}) {
@@ -133,7 +136,7 @@ inline Results sample_size(const std::string& name, std::int64_t parameters,
   results.setup.case_title = "Width " + name.substr(1);
   results.setup.case_settings = {"model.width = " + name.substr(1)};
   results.setup.parameters = parameters;
-  results.setup.steps = 240;
+  if (place > 0) results.setup.rates_from = "w64";
   for (SampleArm sample : {sample_arms()[1], sample_arms()[2]}) {
     Arm arm;
     arm.name = sample.name;
@@ -207,6 +210,7 @@ inline StudyResults sample_ladder() {
     one.setup.case_name = names[i].first;
     one.setup.case_title = "Case " + names[i].first;
     one.setup.case_settings.clear();
+    one.setup.rates_from = i > 0 ? "as-coded" : "";
     if (i > 0) one.setup.case_settings = {names[i].second};
     one.setup.split_by_windows = i < 2;
     std::erase_if(one.cells,
