@@ -207,8 +207,14 @@ void note_scope(const Results& results, Findings& findings) {
               core::fixed(kUsualTokensPerParameter, 0) + " per parameter";
     }
     findings.push_back({Concern::kUncertain,
-                        text + ": the study does not show how the difference "
-                               "changes with size or training length."});
+                        text + (setup.case_name.empty()
+                                    ? ": the study does not show how the "
+                                      "difference changes with size or "
+                                      "training length."
+                                    : ": this case alone does not show how the "
+                                      "difference changes with size or "
+                                      "training length; the study's overview "
+                                      "has its other cases.")});
   }
   if (setup.parameters > 0 && setup.hidden_parameters > 0 &&
       2 * setup.hidden_parameters < setup.parameters) {

@@ -82,6 +82,17 @@ std::string clause(const Overview& overview, const std::string& arm) {
   return arm + " " + list_text(parts);
 }
 
+std::string rates_text(const CaseView& view) {
+  if (!view.setup().rates_from.empty()) {
+    return "the case " + view.setup().rates_from;
+  }
+  const auto& arms = view.results->arms;
+  return std::any_of(arms.begin(), arms.end(),
+                     [](const Arm& arm) { return arm.searched; })
+             ? "its own search"
+             : "the plan";
+}
+
 Section setup_section(const Overview& overview) {
   const Setup& setup = overview.study->setup;
   Section section{"Setup", {}};
@@ -89,11 +100,9 @@ Section setup_section(const Overview& overview) {
   table.heading = {"case", "what it sets", "model", "rates from"};
   table.text_columns = 4;
   for (const CaseView& view : overview.cases) {
-    table.rows.push_back(
-        {name_of(view), core::join(view.setup().case_settings, "; "),
-         view.setup().model,
-         view.setup().rates_from.empty() ? "its own search or the plan"
-                                         : view.setup().rates_from});
+    table.rows.push_back({name_of(view),
+                          core::join(view.setup().case_settings, "; "),
+                          view.setup().model, rates_text(view)});
     table.links.push_back(view.setup().case_name + "/report.html");
   }
   section.blocks.emplace_back(std::move(table));

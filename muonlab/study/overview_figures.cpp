@@ -238,7 +238,7 @@ void speedup_figure(const Overview& overview,
       {"field", "speedup"},
       {"type", "quantitative"},
       {"title", "data speed-up over " + overview.study->setup.baseline +
-                    " (right: less data for the same loss)"},
+                    " (right: less data)"},
       {"scale", {{"zero", false}, {"padding", 12}}},
       {"axis",
        {{"grid", false},

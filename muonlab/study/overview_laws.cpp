@@ -33,11 +33,13 @@ Table law_table(const Overview& overview) {
                                 : "the loss does not fall with size"});
       continue;
     }
-    table.rows.push_back(
-        {arm.name, std::to_string(runs.size()), loss_text(fit->law.floor),
-         significant(fit->law.amplitude, 4), core::fixed(fit->law.exponent, 3),
-         interval_or_none(fit->alpha),
-         fit->law.determined() ? "" : "not determined by these sizes"});
+    const bool known = fit->law.determined();
+    table.rows.push_back({arm.name, std::to_string(runs.size()),
+                          known ? loss_text(fit->law.floor) : kNone,
+                          known ? significant(fit->law.amplitude, 4) : kNone,
+                          known ? core::fixed(fit->law.exponent, 3) : kNone,
+                          known ? interval_or_none(fit->alpha) : kNone,
+                          known ? "" : "these sizes do not determine the law"});
   }
   return table;
 }
