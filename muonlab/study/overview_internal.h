@@ -1,6 +1,7 @@
 // What the sections and figures of an overview share.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct CaseView {
 struct Overview {
   const StudyResults* study = nullptr;
   std::vector<CaseView> cases;
+  /// Of each arm; unset below four sizes, and where the loss does not fall with
+  /// size.
+  std::map<std::string, std::optional<statistics::ScalingFit>> scaling;
 
   [[nodiscard]] const Results& first() const { return *cases.front().results; }
   /// The sizes differ: some figures are against parameters.
@@ -52,8 +56,9 @@ struct CaseSpeedup {
 /// final run are left out.
 [[nodiscard]] std::vector<statistics::SizeRuns> size_runs(
     const Overview& overview, const std::string& arm);
-/// Unset below four sizes, and where the loss does not fall with size.
-[[nodiscard]] std::optional<statistics::ScalingFit> arm_scaling(
+/// The arm's exponent minus the baseline's. Unset where one of them has no law
+/// that its sizes determine, and without three common seeds in every size.
+[[nodiscard]] std::optional<statistics::Bootstrap> exponent_difference(
     const Overview& overview, const std::string& arm);
 /// Of the mean difference to the baseline; unset below three sizes.
 [[nodiscard]] std::optional<statistics::LogTrend> difference_trend(

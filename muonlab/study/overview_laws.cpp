@@ -19,27 +19,37 @@ std::string interval_or_none(const std::optional<statistics::Bootstrap>& of) {
 
 Table law_table(const Overview& overview) {
   Table table;
-  table.heading = {
-      "arm", "sizes", "E", "A", "alpha", "95 % interval of alpha", "remark"};
+  table.heading = {"arm",
+                   "sizes",
+                   "E",
+                   "A",
+                   "alpha",
+                   "95 % interval of alpha",
+                   "alpha − " + overview.study->setup.baseline + "'s",
+                   "remark"};
   for (const Arm& arm : overview.first().arms) {
     const auto runs = size_runs(overview, arm.name);
-    const auto fit = arm_scaling(overview, arm.name);
+    const auto& fit = overview.scaling.at(arm.name);
     table.colors.push_back(arm_color(arm.name, overview.first().arms));
     if (!fit) {
       table.rows.push_back({arm.name, std::to_string(runs.size()), kNone, kNone,
-                            kNone, kNone,
+                            kNone, kNone, kNone,
                             runs.size() < statistics::kFewestForPowerLaw
                                 ? "too few sizes for a law"
                                 : "the loss does not fall with size"});
       continue;
     }
     const bool known = fit->law.determined();
-    table.rows.push_back({arm.name, std::to_string(runs.size()),
-                          known ? loss_text(fit->law.floor) : kNone,
-                          known ? significant(fit->law.amplitude, 4) : kNone,
-                          known ? core::fixed(fit->law.exponent, 3) : kNone,
-                          known ? interval_or_none(fit->alpha) : kNone,
-                          known ? "" : "these sizes do not determine the law"});
+    table.rows.push_back(
+        {arm.name, std::to_string(runs.size()),
+         known ? loss_text(fit->law.floor) : kNone,
+         known ? significant(fit->law.amplitude, 4) : kNone,
+         known ? core::fixed(fit->law.exponent, 3) : kNone,
+         known ? interval_or_none(fit->alpha) : kNone,
+         arm.name == overview.study->setup.baseline
+             ? kNone
+             : interval_or_none(exponent_difference(overview, arm.name)),
+         known ? "" : "these sizes do not determine the law"});
   }
   return table;
 }
@@ -83,7 +93,7 @@ Section scaling_section(const Overview& overview) {
     section.blocks.emplace_back(std::move(laws));
     section.blocks.emplace_back(Paragraph{
         "L(N) = E + A N^-alpha by least squares through the mean losses, N all "
-        "parameters; interval: bootstrap over seeds, too narrow below eight "
+        "parameters; intervals: bootstrap over seeds, too narrow below eight "
         "of them, none below three. It holds for these sizes at these tokens "
         "per parameter and nowhere else."});
   }

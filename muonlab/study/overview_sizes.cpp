@@ -36,7 +36,7 @@ Json law_rows(const Overview& overview) {
   Json rows = Json::array();
   for (const Arm& arm : overview.first().arms) {
     const auto runs = size_runs(overview, arm.name);
-    const auto fit = arm_scaling(overview, arm.name);
+    const auto& fit = overview.scaling.at(arm.name);
     if (!fit || !fit->law.determined()) continue;
     const double least = runs.front().parameters;
     const double most = runs.back().parameters;

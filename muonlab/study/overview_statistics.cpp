@@ -116,6 +116,15 @@ std::optional<Curves> curves_of(const Results& results,
   return curves;
 }
 
+std::optional<statistics::ScalingFit> arm_scaling(const Overview& overview,
+                                                  const std::string& arm) {
+  const auto runs = size_runs(overview, arm);
+  if (!overview.has_sizes() || runs.size() < statistics::kFewestForPowerLaw) {
+    return std::nullopt;
+  }
+  return statistics::scaling_fit(runs);
+}
+
 }  // namespace
 
 const ArmSummary* CaseView::summary(const std::string& arm) const {
@@ -148,9 +157,12 @@ bool Overview::has_final_runs() const {
 Overview view_of(const StudyResults& results) {
   MUONLAB_CHECK(!results.cases.empty(), "overview of study '",
                 results.setup.name, "': it has no cases");
-  Overview overview{&results, {}};
+  Overview overview{&results, {}, {}};
   for (const Results& one : results.cases) {
     overview.cases.push_back({&one, compare_to_baseline(one)});
+  }
+  for (const Arm& arm : overview.first().arms) {
+    overview.scaling[arm.name] = arm_scaling(overview, arm.name);
   }
   return overview;
 }
@@ -182,13 +194,26 @@ std::vector<statistics::SizeRuns> size_runs(const Overview& overview,
   return runs;
 }
 
-std::optional<statistics::ScalingFit> arm_scaling(const Overview& overview,
-                                                  const std::string& arm) {
-  const auto runs = size_runs(overview, arm);
-  if (!overview.has_sizes() || runs.size() < statistics::kFewestForPowerLaw) {
-    return std::nullopt;
+std::optional<statistics::Bootstrap> exponent_difference(
+    const Overview& overview, const std::string& arm) {
+  const std::string& baseline = overview.study->setup.baseline;
+  for (const std::string& one : {arm, baseline}) {
+    const auto found = overview.scaling.find(one);
+    if (found == overview.scaling.end() || !found->second ||
+        !found->second->law.determined()) {
+      return std::nullopt;
+    }
   }
-  return statistics::scaling_fit(runs);
+  for (const CaseView& view : overview.cases) {
+    const ArmSummary* ours = view.summary(arm);
+    const ArmSummary* theirs = view.summary(baseline);
+    if (ours == nullptr || theirs == nullptr || ours->seeds != theirs->seeds ||
+        ours->seeds.size() < statistics::kFewestForTest) {
+      return std::nullopt;
+    }
+  }
+  return statistics::exponent_difference(size_runs(overview, arm),
+                                         size_runs(overview, baseline));
 }
 
 std::optional<statistics::LogTrend> difference_trend(const Overview& overview,

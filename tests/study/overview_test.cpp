@@ -176,6 +176,20 @@ TEST_F(OverviewFiles, ScalingIsThatOfTheStatistics) {
                                 detail::significant(fit->law.amplitude, 4) +
                                 " | " + core::fixed(fit->law.exponent, 3)));
   }
+  std::vector<std::vector<statistics::SizeRuns>> both;
+  for (const std::string arm : {"muon", "adamw"}) {
+    auto& runs = both.emplace_back();
+    for (const Results& one : study.cases) {
+      runs.push_back({static_cast<double>(one.setup.parameters),
+                      losses(one, arm, "final", 1)});
+    }
+  }
+  const auto exponents = statistics::exponent_difference(both[0], both[1]);
+  ASSERT_TRUE(exponents && exponents->percentile);
+  const auto& interval =
+      exponents->bca ? *exponents->bca : *exponents->percentile;
+  EXPECT_THAT(text, HasSubstr(core::fixed(interval.low, 3) + " to " +
+                              core::fixed(interval.high, 3)));
   for (const Results& one : study.cases) {
     sizes.push_back(static_cast<double>(one.setup.parameters));
     differences.push_back(
