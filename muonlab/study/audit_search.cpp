@@ -12,6 +12,11 @@ namespace muonlab::study::detail {
 
 namespace {
 
+// One value alone has an edge on both sides, but nothing was looked for.
+bool was_searched(const RateSearch& search) {
+  return search.grid.size() + search.added.size() > 1;
+}
+
 bool any_searched(const Results& results) {
   return std::any_of(results.arms.begin(), results.arms.end(),
                      [](const Arm& arm) { return arm.searched; });
@@ -20,7 +25,7 @@ bool any_searched(const Results& results) {
 void check_edges(const Results& results, Findings& findings) {
   for (const Arm& arm : results.arms) {
     for (const RateSearch& search : arm.searches) {
-      if (!search.edge) continue;
+      if (!search.edge || !was_searched(search)) continue;
       findings.push_back(
           {Concern::kUnfair,
            "Edge optimum: the best " + key_phrase(search.rate) + " of " +
@@ -50,6 +55,22 @@ void check_trials(const Results& results, Findings& findings) {
       {Concern::kUnfair,
        "Arms had unequal numbers of search trials: " + list_text(parts) +
            ". More trials find a better setting."});
+}
+
+void check_single_values(const Results& results, Findings& findings) {
+  std::vector<std::string> parts;
+  for (const Arm& arm : results.arms) {
+    if (!arm.searched) continue;
+    for (const RateSearch& search : arm.searches) {
+      if (was_searched(search)) continue;
+      parts.push_back("the " + key_phrase(search.rate) + " of " + arm.name +
+                      " (" + rate_text(search.best) + ")");
+    }
+  }
+  if (parts.empty()) return;
+  findings.push_back({Concern::kUncertain,
+                      "Not searched, one value only: " + list_text(parts) +
+                          ". Another one may suit an arm better."});
 }
 
 void check_search_seeds(const Results& results, Findings& findings) {
@@ -160,6 +181,7 @@ void check_search(const Results& results, const ComparisonTable& table,
                   Findings& findings) {
   check_edges(results, findings);
   check_trials(results, findings);
+  check_single_values(results, findings);
   check_given(results, findings);
   check_halving(results, findings);
   check_search_seeds(results, findings);

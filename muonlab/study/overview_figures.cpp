@@ -16,11 +16,6 @@ constexpr int kCasePad = 16;
 // Losses that differ by more than this factor are drawn on a log axis.
 constexpr double kLogFactor = 3;
 
-std::string label_of(const CaseView& view) {
-  return view.setup().case_name.empty() ? view.setup().name
-                                        : view.setup().case_name;
-}
-
 Json case_rows(const Overview& overview) {
   Json names = Json::array();
   for (const CaseView& view : overview.cases) names.push_back(label_of(view));
@@ -53,56 +48,6 @@ Json arm_legend(const Overview& overview, bool with_baseline) {
     color["legend"] = {{"values", arm_offset(overview, false)["sort"]}};
   }
   return color;
-}
-
-// Dots for seeds, a bar for the interval, a diamond for the mean; `field` is x.
-Json dot_plot(const Overview& overview, const Json& dots, const Json& means,
-              Json x, bool with_baseline) {
-  const std::size_t arms =
-      overview.first().arms.size() - (with_baseline ? 0 : 1);
-  const Json y = case_rows(overview);
-  const Json offset = arm_offset(overview, with_baseline);
-  const Json color = arm_legend(overview, with_baseline);
-  const std::string field = x["field"].get<std::string>();
-  Json low = x;
-  low["field"] = "low";
-  const Json place = {
-      {"x", x}, {"y", y}, {"yOffset", offset}, {"color", color}};
-  Json tips = place;
-  tips["tooltip"] = {
-      {{"field", "case"}},
-      {{"field", "arm"}},
-      {{"field", "seed"}},
-      {{"field", field}, {"type", "quantitative"}, {"format", ".4f"}}};
-  Json bar = place;
-  bar["x"] = low;
-  bar["x2"] = {{"field", "high"}};
-  Json spec = spec_frame(rows_height(overview, arms));
-  spec["layer"] = Json::array();
-  const Json bounded = rows_with_bounds(means);
-  if (!bounded.empty()) {
-    spec["layer"].push_back({{"data", {{"values", bounded}}},
-                             {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
-                             {"encoding", bar}});
-  }
-  if (!dots.empty()) {
-    spec["layer"].push_back({{"data", {{"values", dots}}},
-                             {"mark",
-                              {{"type", "point"},
-                               {"filled", true},
-                               {"size", 38},
-                               {"opacity", 0.5}}},
-                             {"encoding", tips}});
-  }
-  spec["layer"].push_back({{"data", {{"values", means}}},
-                           {"mark",
-                            {{"type", "point"},
-                             {"shape", "diamond"},
-                             {"filled", true},
-                             {"size", 120},
-                             {"opacity", 1}}},
-                           {"encoding", place}});
-  return spec;
 }
 
 void differences_by_case(const Overview& overview,
@@ -203,88 +148,60 @@ void losses_by_case(const Overview& overview, std::vector<Figure>& figures) {
        dump(dot_plot(overview, dots, means, x, true))});
 }
 
-Json speedup_bands() {
-  Json bands = Json::array();
-  const std::vector<std::pair<double, double>> edges = {
-      {1.0, 1.2}, {1.2, 1.3}, {1.3, 1.4}};
-  for (std::size_t i = 0; i < edges.size(); ++i) {
-    bands.push_back({{"low", edges[i].first},
-                     {"high", edges[i].second},
-                     {"strength", 0.05 + 0.05 * static_cast<double>(i)}});
-  }
-  return bands;
-}
-
-void speedup_figure(const Overview& overview,
-                    const std::vector<CaseSpeedup>& speedups,
-                    std::vector<Figure>& figures) {
-  Json means = Json::array();
-  bool interpolated = false;
-  for (const CaseSpeedup& one : speedups) {
-    if (!one.value || !one.value->speedup) continue;
-    interpolated = interpolated || one.value->method ==
-                                       statistics::SpeedupMethod::kInterpolated;
-    Json row = {{"case", label_of(overview.cases[one.place])},
-                {"arm", one.arm},
-                {"speedup", drawn(*one.value->speedup)}};
-    if (const auto interval = interval_of(one)) {
-      row["low"] = drawn(interval->low);
-      row["high"] = drawn(interval->high);
-    }
-    means.push_back(row);
-  }
-  if (means.empty()) return;
-  const Json x = {
-      {"field", "speedup"},
-      {"type", "quantitative"},
-      {"title", "data speed-up over " + overview.study->setup.baseline +
-                    " (right: less data)"},
-      {"scale", {{"zero", false}, {"padding", 12}}},
-      {"axis",
-       {{"grid", false},
-        {"format", ".2f"},
-        {"tickCount", {{"expr", "clamp(width / 80, 3, 8)"}}}}}};
-  Json spec = dot_plot(overview, Json::array(), means, x, false);
-  Json low = x;
-  low["field"] = "low";
-  const Json band = {{"data", {{"values", speedup_bands()}}},
-                     {"mark", {{"type", "rect"}, {"color", "currentColor"}}},
-                     {"encoding",
-                      {{"x", low},
-                       {"x2", {{"field", "high"}}},
-                       {"opacity",
-                        {{"field", "strength"},
-                         {"type", "quantitative"},
-                         {"scale", nullptr},
-                         {"legend", nullptr}}}}}};
-  const Json one = {
-      {"data", {{"values", {{{"speedup", 1}}}}}},
-      {"mark",
-       {{"type", "rule"}, {"color", "currentColor"}, {"strokeWidth", 1.5}}},
-      {"encoding", {{"x", x}}}};
-  spec["layer"].insert(spec["layer"].begin(), {band, one});
-  figures.push_back(
-      {"data-speedup", "Data speed-up by case",
-       "How much less data does an arm need for the same loss? Tokens at which "
-       "the fully decayed baseline has the arm's final loss, over the arm's "
-       "tokens" +
-           std::string(interpolated
-                           ? " (baseline interpolated between its lengths: "
-                             "fewer than four of them)"
-                           : " (power law with a floor through the baseline's "
-                             "lengths)") +
-           "; bar: 95 % bootstrap interval over seeds, too narrow below eight "
-           "seeds, none below three; shaded: 1.0–1.2, 1.2–1.3 and 1.3–1.4; " +
-           overview_phrase(overview) + ".",
-       dump(spec)});
-}
-
 }  // namespace
 
-std::optional<statistics::Interval> interval_of(const CaseSpeedup& one) {
-  if (!one.value || !one.value->bootstrap) return std::nullopt;
-  const statistics::Bootstrap& bootstrap = *one.value->bootstrap;
-  return bootstrap.bca ? bootstrap.bca : bootstrap.percentile;
+std::string label_of(const CaseView& view) {
+  return view.setup().case_name.empty() ? view.setup().name
+                                        : view.setup().case_name;
+}
+
+Json dot_plot(const Overview& overview, const Json& dots, const Json& means,
+              Json x, bool with_baseline) {
+  const std::size_t arms =
+      overview.first().arms.size() - (with_baseline ? 0 : 1);
+  const Json y = case_rows(overview);
+  const Json offset = arm_offset(overview, with_baseline);
+  const Json color = arm_legend(overview, with_baseline);
+  const std::string field = x["field"].get<std::string>();
+  Json low = x;
+  low["field"] = "low";
+  const Json place = {
+      {"x", x}, {"y", y}, {"yOffset", offset}, {"color", color}};
+  Json tips = place;
+  tips["tooltip"] = {
+      {{"field", "case"}},
+      {{"field", "arm"}},
+      {{"field", "seed"}},
+      {{"field", field}, {"type", "quantitative"}, {"format", ".4f"}}};
+  Json bar = place;
+  bar["x"] = low;
+  bar["x2"] = {{"field", "high"}};
+  Json spec = spec_frame(rows_height(overview, arms));
+  spec["layer"] = Json::array();
+  const Json bounded = rows_with_bounds(means);
+  if (!bounded.empty()) {
+    spec["layer"].push_back({{"data", {{"values", bounded}}},
+                             {"mark", {{"type", "rule"}, {"strokeWidth", 2.5}}},
+                             {"encoding", bar}});
+  }
+  if (!dots.empty()) {
+    spec["layer"].push_back({{"data", {{"values", dots}}},
+                             {"mark",
+                              {{"type", "point"},
+                               {"filled", true},
+                               {"size", 38},
+                               {"opacity", 0.5}}},
+                             {"encoding", tips}});
+  }
+  spec["layer"].push_back({{"data", {{"values", means}}},
+                           {"mark",
+                            {{"type", "point"},
+                             {"shape", "diamond"},
+                             {"filled", true},
+                             {"size", 120},
+                             {"opacity", 1}}},
+                           {"encoding", place}});
+  return spec;
 }
 
 std::vector<Figure> overview_figures(const Overview& overview,

@@ -84,7 +84,9 @@ Table rate_table(const Results& results) {
            rates_text(search.added), rate_text(search.best),
            search.fitted_optimum ? rate_text(*search.fitted_optimum) : kNone,
            loss_text(search.fitted_loss), loss_text(search.curvature),
-           search.edge ? "edge" : "inside"});
+           search.grid.size() + search.added.size() < 2 ? "one value"
+           : search.edge                                ? "edge"
+                                                        : "inside"});
       rates.colors.push_back(arm_color(arm.name, results.arms));
     }
   }

@@ -216,6 +216,22 @@ TEST(SingleReport, GivenRatesAreSaid) {
                     Not(Contains(HasSubstr("tuned on a single seed")))));
 }
 
+TEST(SingleReport, OneValueHasNoEdge) {
+  Results results = testing::rich_results();
+  RateSearch& search = results.arms[2].searches.back();
+  search.edge = true;
+  EXPECT_THAT(findings(results, Concern::kUnfair),
+              Contains(HasSubstr("Edge optimum: the best auxiliary rate of "
+                                 "muon")));
+  search.grid = {search.best};
+  search.added.clear();
+  EXPECT_THAT(findings(results, Concern::kUnfair),
+              Not(Contains(HasSubstr("Edge optimum"))));
+  EXPECT_THAT(findings(results, Concern::kUncertain),
+              Contains(HasSubstr("one value only: the auxiliary rate of muon "
+                                 "(0.004)")));
+}
+
 TEST(SingleReport, SensitivityIsThatOfTheStatistics) {
   const Results results = testing::rich_results();
   const Arm& joint = results.arms.front();
