@@ -124,6 +124,7 @@ std::string success_text(const Results& results) {
         runs.begin(), runs.end(), [](const Cell* c) { return is_success(*c); });
     parts.push_back(arm.name + " " + std::to_string(count) + " of " +
                     std::to_string(runs.size()));
+    if (count == most) who += " and " + arm.name;
     if (count > most) {
       most = count;
       who = arm.name;
