@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "muonlab/core/text.h"
 #include "muonlab/statistics/sample.h"
+#include "muonlab/study/audit_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study {
@@ -15,13 +15,25 @@ namespace muonlab::study {
 namespace {
 
 using detail::count_text;
+using detail::Findings;
 using detail::list_text;
 using detail::loss_text;
-using Findings = std::vector<Finding>;
+
+void check_leak(const Results& results, Findings& findings) {
+  if (!results.setup.split_by_windows) return;
+  findings.push_back(
+      {Concern::kUnfair,
+       "Leaky split: held-out windows are windows of the training text, so "
+       "the held-out loss measures memory, not learning."});
+}
 
 void check_progress(const Results& results, const ComparisonTable& table,
                     Findings& findings) {
-  if (table.complete && table.unfinished == 0) return;
+  const auto listed = static_cast<std::int64_t>(results.cells.size());
+  if (table.complete && table.unfinished == 0 &&
+      listed >= detail::planned_cells(results)) {
+    return;
+  }
   findings.push_back(
       {Concern::kUncertain,
        "The study is incomplete: " +
@@ -58,39 +70,6 @@ void check_failures(const Results& results, Findings& findings) {
   }
 }
 
-void check_edges(const Results& results, Findings& findings) {
-  for (const Arm& arm : results.arms) {
-    for (const RateSearch& search : arm.searches) {
-      if (!search.edge) continue;
-      findings.push_back(
-          {Concern::kUnfair,
-           "Edge optimum: the best " + search.rate + " rate of " + arm.name +
-               ", " + detail::rate_text(search.best) +
-               ", lies at the edge of what was tried" +
-               (search.added.empty() ? "" : ", extension trials included") +
-               "; a better one may lie beyond it, so " + arm.name +
-               " may be under-tuned."});
-    }
-  }
-}
-
-void check_trials(const Results& results, Findings& findings) {
-  std::set<int> counts;
-  std::vector<std::string> parts;
-  for (const Arm& arm : results.arms) {
-    if (arm.trials == 0 && arm.searches.empty()) continue;
-    counts.insert(arm.trials);
-    parts.push_back(
-        arm.name + " " + std::to_string(arm.trials) + " for " +
-        count_text(static_cast<std::int64_t>(arm.searches.size()), "rate"));
-  }
-  if (counts.size() < 2) return;
-  findings.push_back(
-      {Concern::kUnfair,
-       "Arms had unequal numbers of search trials: " + list_text(parts) +
-           ". More trials find a better rate."});
-}
-
 void check_selection_bias(const Results& results, Findings& findings) {
   const Setup& setup = results.setup;
   std::vector<std::uint64_t> reused;
@@ -105,12 +84,14 @@ void check_selection_bias(const Results& results, Findings& findings) {
         {Concern::kUnfair,
          "Selection bias: the final runs reuse the search's seed " +
              detail::seeds_text(reused) + ", on which the rates were chosen."});
-  } else if (!setup.search_seeds.empty() && !setup.final_seeds.empty()) {
+  } else if (!setup.search_seeds.empty() && !setup.final_seeds.empty() &&
+             std::any_of(results.arms.begin(), results.arms.end(),
+                         [](const Arm& arm) { return arm.searched; })) {
     findings.push_back(
         {Concern::kNote,
          "Rates were chosen on search seed " +
              detail::seeds_text(setup.search_seeds) +
-             " and the selection half of the held-out documents; final losses "
+             " and the selection half of what is held out; final losses "
              "come from fresh seeds (" +
              detail::seeds_text(setup.final_seeds) +
              ") and the other, reporting half, so the choice does not flatter "
@@ -135,7 +116,16 @@ std::size_t fewest_seeds(const ComparisonTable& table) {
   return fewest;
 }
 
-void check_seeds(const ComparisonTable& table, Findings& findings) {
+void check_seeds(const Results& results, const ComparisonTable& table,
+                 Findings& findings) {
+  if (results.setup.final_seeds.empty()) {
+    findings.push_back(
+        {Concern::kUncertain,
+         "Single runs only (n = 1 for each setting): there is neither an "
+         "interval nor a p value, and the losses shown are those by which the "
+         "trials were chosen, which flatters the arm with more trials."});
+    return;
+  }
   const std::size_t n = fewest_seeds(table);
   if (n == std::numeric_limits<std::size_t>::max()) return;
   if (n < statistics::kFewestForTest) {
@@ -162,46 +152,6 @@ void check_seeds(const ComparisonTable& table, Findings& findings) {
       ": any smaller p here rests on the paired t test, which takes the "
       "differences between seeds as normally distributed.";
   findings.push_back({Concern::kUncertain, text});
-}
-
-void check_search_seeds(const Results& results, Findings& findings) {
-  if (results.setup.search_seeds.size() != 1) return;
-  findings.push_back({Concern::kUncertain,
-                      "Rates were tuned on a single seed (" +
-                          std::to_string(results.setup.search_seeds.front()) +
-                          "); another seed might have chosen others."});
-}
-
-// Trials whose loss is within one seed's standard deviation of the best cannot
-// be ranked by the search.
-void check_selection_noise(const Results& results, const ComparisonTable& table,
-                           Findings& findings) {
-  std::vector<std::string> parts;
-  for (const ArmSummary& summary : table.arms) {
-    if (!summary.sd || summary.diverged > 0) continue;
-    std::vector<double> losses;
-    for (const Cell& cell : results.cells) {
-      if (cell.arm == summary.arm && cell.phase == "search" &&
-          cell.state == "done" && cell.loss) {
-        losses.push_back(*cell.loss);
-      }
-    }
-    if (losses.size() < 2) continue;
-    const double best = *std::min_element(losses.begin(), losses.end());
-    const auto near =
-        std::count_if(losses.begin(), losses.end(),
-                      [&](double loss) { return loss - best < *summary.sd; }) -
-        1;
-    if (near == 0) continue;
-    parts.push_back(summary.arm + " (" + count_text(near, "other trial") +
-                    " within " + loss_text(*summary.sd) + ")");
-  }
-  if (parts.empty()) return;
-  findings.push_back(
-      {Concern::kUncertain,
-       "Selection noise: in the search, trials lie closer to the best than "
-       "the standard deviation over final seeds for " +
-           list_text(parts) + "; there the choice among them is partly luck."});
 }
 
 void check_data(const Results& results, Findings& findings) {
@@ -257,8 +207,14 @@ void note_scope(const Results& results, Findings& findings) {
               core::fixed(kUsualTokensPerParameter, 0) + " per parameter";
     }
     findings.push_back({Concern::kUncertain,
-                        text + ": the study does not show how the difference "
-                               "changes with size or training length."});
+                        text + (setup.case_name.empty()
+                                    ? ": the study does not show how the "
+                                      "difference changes with size or "
+                                      "training length."
+                                    : ": this case alone does not show how the "
+                                      "difference changes with size or "
+                                      "training length; the study's overview "
+                                      "has its other cases.")});
   }
   if (setup.parameters > 0 && setup.hidden_parameters > 0 &&
       2 * setup.hidden_parameters < setup.parameters) {
@@ -317,14 +273,12 @@ const char* name_of(Concern concern) noexcept {
 std::vector<Finding> audit(const Results& results,
                            const ComparisonTable& table) {
   Findings findings;
+  check_leak(results, findings);
   check_progress(results, table, findings);
-  check_edges(results, findings);
-  check_trials(results, findings);
+  detail::check_search(results, table, findings);
   check_failures(results, findings);
   check_selection_bias(results, findings);
-  check_seeds(table, findings);
-  check_search_seeds(results, findings);
-  check_selection_noise(results, table, findings);
+  check_seeds(results, table, findings);
   check_data(results, findings);
   note_scope(results, findings);
   check_schedule(results, findings);

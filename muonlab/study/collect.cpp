@@ -8,6 +8,7 @@
 #include "muonlab/core/text.h"
 #include "muonlab/formats/json.h"
 #include "muonlab/nn/model_config.h"
+#include "muonlab/study/recipe.h"
 #include "muonlab/train/environment.h"
 #include "muonlab/train/summary.h"
 
@@ -74,21 +75,45 @@ std::string schedule_line(const train::RunConfig& c) {
   return concat(line, ", floor ", core::shortest(c.schedule_floor));
 }
 
-std::vector<std::string> shared_settings(const train::RunConfig& c) {
+bool searches(const StudyPlan& plan, const std::string& key) {
+  return std::ranges::any_of(plan.arms, [&](const ArmPlan& arm) {
+    return std::ranges::any_of(
+        arm.keys, [&](const SearchedKey& one) { return one.key == key; });
+  });
+}
+
+std::string decay_line(const StudyPlan& plan, const train::RunConfig& c) {
+  const std::string elsewhere = core::shortest(c.optim.auxiliary_weight_decay);
+  if (searches(plan, "optim.weight_decay")) {
+    return concat("weight decay ", elsewhere, " beyond the hidden matrices");
+  }
+  // What the plan says for all; an arm or a case may set its own.
+  return concat("weight decay ",
+                plan.base.optim.weight_decay
+                    ? core::shortest(*plan.base.optim.weight_decay)
+                    : std::string("of each rule"),
+                " on hidden matrices, ", elsewhere, " elsewhere");
+}
+
+std::string matrices_line(const nn::ModelConfig& m) {
+  if (m.init_matrix_std) {
+    return concat("matrices ", core::shortest(*m.init_matrix_std));
+  }
+  return concat("matrices ", core::shortest(m.init_gain),
+                "/sqrt(fan_in), output projections ",
+                core::shortest(m.init_output_gain));
+}
+
+std::vector<std::string> shared_settings(const StudyPlan& plan,
+                                         const train::RunConfig& c) {
   return {
       concat("batch: ", c.batch, " sequences of ", c.model.context, " tokens"),
       schedule_line(c),
       c.clip > 0 ? "gradient clipping at " + core::shortest(c.clip)
                  : std::string("no gradient clipping"),
-      concat("weight decay ",
-             c.optim.weight_decay ? core::shortest(*c.optim.weight_decay)
-                                  : std::string("of each rule"),
-             " on hidden matrices, ",
-             core::shortest(c.optim.auxiliary_weight_decay), " elsewhere"),
+      decay_line(plan, c),
       "the rules' momenta, betas and epsilons",
-      concat("initial weights: matrices ", core::shortest(c.model.init_gain),
-             "/sqrt(fan_in), output projections ",
-             core::shortest(c.model.init_output_gain), ", embedding ",
+      concat("initial weights: ", matrices_line(c.model), ", embedding ",
              core::shortest(c.model.init_embedding_std), ", head ",
              core::shortest(c.model.init_head_std)),
       "model size, context, number of steps"};
@@ -168,9 +193,10 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
                             : "split by document hash (",
                         info.split_rule, ")");
   setup.split_by_windows = info.split_by_windows();
-  setup.tokenizer = concat(info.tokenizer_kind, ", vocabulary ",
-                           core::grouped(info.vocabulary),
-                           ", trained on the training documents");
+  setup.tokenizer = concat(
+      info.tokenizer_kind, ", vocabulary ", core::grouped(info.vocabulary),
+      info.tokenizer_from_file ? ", from a file"
+                               : ", trained on the training documents");
   const nn::ModelSize size = nn::model_size(config.model);
   setup.parameters = size.parameters;
   setup.hidden_parameters = size.hidden;
@@ -194,7 +220,7 @@ Setup describe_setup(const StudyPlan& plan, const train::RunConfig& config,
   for (const std::int64_t seed : plan.final_seeds) {
     setup.final_seeds.push_back(static_cast<std::uint64_t>(seed));
   }
-  setup.not_tuned = shared_settings(config);
+  setup.not_tuned = shared_settings(plan, config);
   return setup;
 }
 
@@ -220,6 +246,7 @@ void describe_case(const CasePlan& one, Setup& setup) {
 
 std::string prepare_command(const StudyPlan& plan,
                             const data::DatasetInfo& info) {
+  if (plan.recipe) return recipe_command(*plan.recipe, plan.base.data_path);
   // The sidecar knows the corpus by name.
   const std::string rule = info.split_rule;
   const std::string held_out = rule.substr(rule.rfind('=') + 1);

@@ -192,7 +192,8 @@ ComparisonTable compare_to_baseline(const Results& results) {
     runs[arm.name] = final_runs(results, arm.name);
     summaries[arm.name] = summarize(results, arm.name, runs[arm.name]);
     table.arms.push_back(summaries[arm.name]);
-    if (summaries[arm.name].missing > 0 || runs[arm.name].empty()) {
+    if (summaries[arm.name].missing > 0 ||
+        (runs[arm.name].empty() && !results.setup.final_seeds.empty())) {
       table.complete = false;
     }
   }

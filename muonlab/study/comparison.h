@@ -56,7 +56,7 @@ struct ComparisonTable {
   std::vector<ArmSummary> arms;         ///< in the plan's order
   std::vector<Comparison> comparisons;  ///< in the plan's order
   int unfinished = 0;    ///< cells of any phase that are queued or running
-  bool complete = true;  ///< every planned final run is done or diverged
+  bool complete = true;  ///< every planned final run, if any, has ended
 };
 
 /// Throws Error(kInvalidArgument) when the baseline is not among the arms, two

@@ -1,9 +1,11 @@
 // Puts the report in order: verdict, audit, results, figures, search, cost,
 // failures, setup, commands.
+#include <algorithm>
 #include <utility>
 
 #include "muonlab/core/text.h"
 #include "muonlab/study/document_internal.h"
+#include "muonlab/study/published_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study::detail {
@@ -53,6 +55,9 @@ Section setup_section(const Results& results) {
   table.heading = {"what", "value"};
   table.text_columns = 2;
   add_row(table, "study", setup.name);
+  add_row(table, "case", setup.case_title);
+  add_row(table, "what the case sets", core::join(setup.case_settings, "; "));
+  add_row(table, "rates from the case", setup.rates_from);
   add_row(table, "corpus", setup.corpus);
   add_row(table, "tokenizer", setup.tokenizer);
   add_row(table, "model", setup.model);
@@ -97,7 +102,8 @@ Section commands_section(const Results& results) {
   section.blocks.emplace_back(Paragraph{
       "Beside this report: results.csv has one row for each run (losses in "
       "nats per token, times in seconds, memory in bytes; the four times are "
-      "per step), results.json everything that was measured, curves included, "
+      "per step; length below 1: a short run of the search), results.json "
+      "everything that was measured, curves included, "
       "and plots/ the Vega-Lite specification of each figure."});
   return section;
 }
@@ -111,18 +117,30 @@ Document build_document(const Results& results, const ComparisonTable& table,
   document.title = !setup.title.empty()  ? setup.title
                    : !setup.name.empty() ? "Study " + setup.name
                                          : "Study";
+  if (!setup.case_name.empty()) {
+    document.title +=
+        ": " + (setup.case_title.empty() ? setup.case_name : setup.case_title);
+  }
   std::vector<std::string> names;
   for (const Arm& arm : results.arms) names.push_back(arm.name);
-  document.question =
-      "Which of " + list_text(names) + " is ahead after the same " +
-      core::grouped(tokens_per_run(setup)) +
-      " tokens when the learning rates are tuned for each, by how much, and "
-      "with what certainty?";
+  const bool searched =
+      std::any_of(results.arms.begin(), results.arms.end(),
+                  [](const Arm& arm) { return arm.searched; });
+  document.question = "Which of " + list_text(names) +
+                      " is ahead after the same " +
+                      core::grouped(tokens_per_run(setup)) + " tokens " +
+                      (searched ? "when the learning rates are tuned for each"
+                                : "at the rates that each was given") +
+                      ", by how much, and with what certainty?";
   document.verdict = verdict(results, table);
   document.sections.push_back(audit_section(results, table));
   document.sections.push_back(results_section(results, table));
   document.sections.push_back(seeds_section(results, table));
   document.sections.push_back(figures_section(figures));
+  Section published = published_rates_section(results);
+  if (!published.blocks.empty()) {
+    document.sections.push_back(std::move(published));
+  }
   document.sections.push_back(search_section(results));
   document.sections.push_back(cost_section(results));
   document.sections.push_back(failures_section(results));

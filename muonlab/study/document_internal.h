@@ -2,10 +2,12 @@
 // same: sections are written once, the two renderers only mark them up.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "muonlab/statistics/sensitivity.h"
 #include "muonlab/study/audit.h"
 #include "muonlab/study/figures.h"
 #include "muonlab/study/verdict.h"
@@ -30,6 +32,8 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
   /// "#rrggbb" of each row's first cell; empty: no colour.
   std::vector<std::string> colors;
+  /// Relative addresses behind each row's first cell; empty: no link.
+  std::vector<std::string> links;
   /// Columns of prose, counted from the left; the others hold numbers.
   std::size_t text_columns = 1;
 };
@@ -61,6 +65,17 @@ struct Document {
 [[nodiscard]] Section seeds_section(const Results& results,
                                     const ComparisonTable& table);
 [[nodiscard]] Section search_section(const Results& results);
+struct RateShape {
+  std::size_t trials = 0;
+  statistics::Sensitivity sensitivity;
+  statistics::Basin basin;
+};
+/// Along the main line of a rate; unset with fewer than two of them.
+[[nodiscard]] std::optional<RateShape> rate_shape(const Results& results,
+                                                  const Arm& arm,
+                                                  const std::string& key);
+/// What a wrong value of each searched rate costs.
+void add_sensitivity(const Results& results, Section& section);
 [[nodiscard]] Section cost_section(const Results& results);
 [[nodiscard]] Section failures_section(const Results& results);
 

@@ -119,17 +119,17 @@ std::vector<Figure> difference_figures(const Results& results,
          {"opacity", 1},
          {"yOffset", 9}}},
        {"encoding", mean_encoding}}};
-  return {{"paired-differences", "Paired differences to " + table.baseline,
-           "Difference in final held-out loss to " + table.baseline +
-               " at the same seed (dots), their mean (diamond)" +
-               (least < statistics::kFewestForTest
-                    ? std::string("; no interval below three seeds")
-                    : std::string(" and its 95 % paired t interval (bar, not "
-                                  "adjusted for the number of arms)")) +
-               "; seeds " + seeds_text(results.setup.final_seeds) + "; " +
-               setting_phrase(results) +
-               ". Rates tuned per arm on other seeds.",
-           dump(spec)}};
+  return {
+      {"paired-differences", "Paired differences to " + table.baseline,
+       "Who is ahead, seed by seed? Difference in final held-out loss to " +
+           table.baseline + " at the same seed (dots), their mean (diamond)" +
+           (least < statistics::kFewestForTest
+                ? std::string("; no interval below three seeds")
+                : std::string(" and its 95 % paired t interval (bar, not "
+                              "adjusted for the number of arms)")) +
+           "; seeds " + seeds_text(results.setup.final_seeds) + "; " +
+           setting_phrase(results) + ". Rates tuned per arm on other seeds.",
+       dump(spec)}};
 }
 
 std::vector<Figure> step_time_figures(const Results& results) {
@@ -203,7 +203,8 @@ std::vector<Figure> step_time_figures(const Results& results) {
         {{"type", "text"}, {"align", "left"}, {"dx", 6}, {"fontSize", 12}}},
        {"encoding", label_encoding}}};
   return {{"step-time", "Time per step",
-           "Median time of an optimizer step by part, from timing runs that "
+           "What does a step cost? Median time of an optimizer step by part, "
+           "from timing runs that "
            "had the machine to themselves (optimizer: clipping and update; "
            "other: batch and logging); " +
                setting_phrase(results) + ". One value per arm: no interval.",

@@ -1,10 +1,12 @@
-// Loss against tokens: every seed faint, the mean of each arm bold.
+// Loss against tokens, time and FLOPs: every seed faint, the mean of each arm
+// bold. Of a study without final runs: the chosen trials.
 #include <algorithm>
 #include <cmath>
 #include <map>
 
 #include "muonlab/core/text.h"
 #include "muonlab/study/figures_internal.h"
+#include "muonlab/study/search_keys_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study::detail {
@@ -19,12 +21,33 @@ constexpr std::size_t kMostPoints = 200;
 // it all arms fall from the same height, which would flatten the rest.
 constexpr double kShownFrom = 0.3;
 
+// What a curve is drawn against.
+struct Axis {
+  const char* field;
+  const char* title;
+  double (*value)(const CurvePoint& point, const Setup& setup);
+};
+
+constexpr Axis kTokens = {"tokens", "training tokens seen",
+                          [](const CurvePoint& point, const Setup&) {
+                            return static_cast<double>(point.tokens);
+                          }};
+constexpr Axis kSeconds = {
+    "seconds", "seconds of training",
+    [](const CurvePoint& point, const Setup&) { return drawn(point.seconds); }};
+constexpr Axis kFlops = {
+    "flops", "FLOPs of the model",
+    [](const CurvePoint& point, const Setup& setup) {
+      return drawn(static_cast<double>(point.tokens) * setup.flops_per_token);
+    }};
+
 struct Drawing {
   Json seeds = Json::array();
   Json means = Json::array();
   double low = 0;
   double high = 0;
   std::size_t points = 0;  // of the longest mean
+  double reach = 0;        // the largest x
 };
 
 // Trailing moving average over `window` logged values.
@@ -57,6 +80,7 @@ Curve mean_curve(const std::vector<Curve>& curves) {
       sum.step = point.step;
       sum.tokens = point.tokens;
       sum.loss += point.loss;
+      sum.seconds += point.seconds;
       ++count;
     }
   }
@@ -65,19 +89,33 @@ Curve mean_curve(const std::vector<Curve>& curves) {
     if (entry.second != curves.size()) continue;
     result.push_back(entry.first);
     result.back().loss /= static_cast<double>(curves.size());
+    result.back().seconds /= static_cast<double>(curves.size());
   }
   return result;
 }
 
-void append(Json& rows, const Curve& curve, const std::string& arm,
-            std::uint64_t seed) {
+Json rows_of(const Curve& curve, const std::string& arm, std::uint64_t seed,
+             const Axis& axis, const Setup& setup) {
+  Json rows = Json::array();
   for (const CurvePoint& point : curve) {
     if (!std::isfinite(point.loss)) continue;
     rows.push_back({{"arm", arm},
                     {"seed", seed},
-                    {"tokens", point.tokens},
+                    {axis.field, axis.value(point, setup)},
                     {"loss", drawn(point.loss)}});
   }
+  return rows;
+}
+
+void append(Json& rows, const Json& more) {
+  rows.insert(rows.end(), more.begin(), more.end());
+}
+
+// Final runs; in a study without any, the chosen trials.
+bool is_shown(const Cell& cell, const Arm& arm, const Setup& setup) {
+  if (cell.arm != arm.name) return false;
+  return setup.final_seeds.empty() ? is_chosen(cell, arm)
+                                   : cell.phase == "final";
 }
 
 void widen(Drawing& drawing, const Curve& curve, std::int64_t shown_from,
@@ -91,7 +129,7 @@ void widen(Drawing& drawing, const Curve& curve, std::int64_t shown_from,
 }
 
 Drawing draw(const Results& results, std::vector<CurvePoint> Cell::* member,
-             std::size_t window) {
+             std::size_t window, const Axis& axis = kTokens) {
   Drawing drawing;
   bool first = true;
   const auto shown_from = static_cast<std::int64_t>(
@@ -99,9 +137,14 @@ Drawing draw(const Results& results, std::vector<CurvePoint> Cell::* member,
   for (const Arm& arm : results.arms) {
     std::vector<Curve> whole;
     for (const Cell& cell : results.cells) {
-      if (cell.arm != arm.name || cell.phase != "final") continue;
+      if (!is_shown(cell, arm, results.setup)) continue;
       const Curve curve = smoothed(cell.*member, window);
-      append(drawing.seeds, thinned(curve), arm.name, cell.seed);
+      append(drawing.seeds,
+             rows_of(thinned(curve), arm.name, cell.seed, axis, results.setup));
+      if (!curve.empty()) {
+        drawing.reach =
+            std::max(drawing.reach, axis.value(curve.back(), results.setup));
+      }
       if (cell.state != "done" || curve.empty()) continue;
       widen(drawing, curve, shown_from, first);
       whole.push_back(curve);
@@ -109,7 +152,8 @@ Drawing draw(const Results& results, std::vector<CurvePoint> Cell::* member,
     if (whole.empty()) continue;
     const Curve mean = mean_curve(whole);
     drawing.points = std::max(drawing.points, mean.size());
-    append(drawing.means, thinned(mean), arm.name, 0);
+    append(drawing.means,
+           rows_of(thinned(mean), arm.name, 0, axis, results.setup));
   }
   const double pad = 0.04 * (drawing.high - drawing.low);
   drawing.low -= pad;
@@ -118,7 +162,8 @@ Drawing draw(const Results& results, std::vector<CurvePoint> Cell::* member,
 }
 
 Json curve_spec(const Results& results, const Drawing& drawing,
-                const std::string& y_title, bool points) {
+                const std::string& y_title, bool points,
+                const Axis& axis = kTokens) {
   Json spec = spec_frame(340);
   Json seed_mark = {
       {"type", "line"}, {"clip", true}, {"strokeWidth", 1}, {"opacity", 0.25}};
@@ -127,11 +172,11 @@ Json curve_spec(const Results& results, const Drawing& drawing,
     mean_mark["point"] = {{"size", 45}, {"filled", true}};
     mean_mark["tooltip"] = true;
   }
-  const Json x = {{"field", "tokens"},
+  const Json x = {{"field", axis.field},
                   {"type", "quantitative"},
-                  {"title", "training tokens seen"},
+                  {"title", axis.title},
                   {"axis",
-                   {{"format", "~s"},
+                   {{"format", drawing.reach >= 1e15 ? ".1e" : "~s"},
                     {"labelExpr", "datum.value == 0 ? '0' : datum.label"},
                     {"tickCount", 5}}}};
   const Json y = {{"field", "loss"},
@@ -160,11 +205,51 @@ Json curve_spec(const Results& results, const Drawing& drawing,
 }
 
 std::string runs_phrase(const Results& results) {
-  return "n = " + std::to_string(results.setup.final_seeds.size()) +
-         " (seeds " + seeds_text(results.setup.final_seeds) + "); " +
-         setting_phrase(results) +
-         ". Each arm runs at its own tuned rates; solid: matrix rule, dashed: "
-         "scalar rule for the hidden matrices.";
+  if (results.setup.final_seeds.empty()) {
+    return "the chosen trial of each arm (n = 1, search seed " +
+           seeds_text(results.setup.search_seeds) + "); " +
+           setting_phrase(results) +
+           "; solid: matrix rule, dashed: scalar rule for the hidden matrices.";
+  }
+  const bool searched =
+      std::any_of(results.arms.begin(), results.arms.end(),
+                  [](const Arm& arm) { return arm.searched; });
+  return "mean over seeds (bold) and each seed (faint), n = " +
+         std::to_string(results.setup.final_seeds.size()) + " (seeds " +
+         seeds_text(results.setup.final_seeds) + "); " +
+         setting_phrase(results) + ". Each arm runs at " +
+         (searched ? "its own tuned rates" : "the rates it was given") +
+         "; solid: matrix rule, dashed: scalar rule for the hidden matrices.";
+}
+
+// The same losses against what they cost.
+std::vector<Figure> compute_figures(const Results& results, std::size_t points,
+                                    const std::string& shown) {
+  std::vector<Figure> figures;
+  if (points < 2) return figures;
+  const Drawing time = draw(results, &Cell::held_out, 1, kSeconds);
+  if (time.reach > 0) {
+    figures.push_back(
+        {"held-out-time", "Held-out loss against time",
+         "Who is ahead after the same time? Held-out loss against seconds of "
+         "training (evaluations excluded; the runs may have shared the "
+         "machine, so step times of timing runs are the fairer measure), " +
+             runs_phrase(results) + shown,
+         dump(curve_spec(results, time, "held-out loss, nats per token", true,
+                         kSeconds))});
+  }
+  if (results.setup.flops_per_token > 0) {
+    const Drawing flops = draw(results, &Cell::held_out, 1, kFlops);
+    figures.push_back(
+        {"held-out-flops", "Held-out loss against FLOPs",
+         "Who is ahead after the same arithmetic of the model? Forward and "
+         "backward of the model; the optimizer's own FLOPs are not in it, so "
+         "arms with costly updates look cheaper than they are; " +
+             runs_phrase(results) + shown,
+         dump(curve_spec(results, flops, "held-out loss, nats per token", true,
+                         kFlops))});
+  }
+  return figures;
 }
 
 }  // namespace
@@ -178,27 +263,34 @@ std::vector<Figure> curve_figures(const Results& results) {
   if (held_out.points >= 2) {
     figures.push_back(
         {"held-out-loss", "Held-out loss against tokens",
-         "Held-out loss during the final runs: mean over seeds (bold) and "
-         "each seed (faint), " +
+         "How did the arms get there? Held-out loss during training: " +
              runs_phrase(results) + shown +
-             " Only the last point, with the schedule fully decayed, is a "
-             "result.",
+             (results.setup.last_rate_share > 0
+                  ? " The schedule does not decay to zero."
+                  : " Only the last point, with the schedule fully decayed, "
+                    "is a result."),
          dump(curve_spec(results, held_out, "held-out loss, nats per token",
                          true))});
   }
+  for (Figure& figure : compute_figures(results, held_out.points, shown)) {
+    figures.push_back(std::move(figure));
+  }
   std::size_t logged = 0;
-  for (const Cell& cell : results.cells) {
-    if (cell.phase == "final") logged = std::max(logged, cell.train.size());
+  for (const Arm& arm : results.arms) {
+    for (const Cell& cell : results.cells) {
+      if (!is_shown(cell, arm, results.setup)) continue;
+      logged = std::max(logged, cell.train.size());
+    }
   }
   const std::size_t window = std::max<std::size_t>(1, logged / 24);
   const Drawing train = draw(results, &Cell::train, window);
   if (train.points >= 2) {
     figures.push_back(
         {"training-loss", "Training loss against tokens",
-         "Training loss of the final runs, smoothed by a trailing mean over " +
+         "Is training itself faster? Training loss, smoothed by a trailing "
+         "mean over " +
              count_text(static_cast<std::int64_t>(window), "logged step") +
-             ": mean over seeds (bold) and each seed (faint), " +
-             runs_phrase(results) + shown,
+             ": " + runs_phrase(results) + shown,
          dump(curve_spec(results, train, "training loss, nats per token",
                          false))});
   }

@@ -8,6 +8,7 @@
 
 #include "muonlab/core/text.h"
 #include "muonlab/study/figures_internal.h"
+#include "muonlab/study/published_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study {
@@ -46,8 +47,11 @@ std::vector<Figure> figures(const Results& results,
                             const ComparisonTable& table) {
   std::vector<Figure> all = detail::difference_figures(results, table);
   for (auto build : {detail::curve_figures, detail::search_figures,
-                     detail::step_time_figures}) {
+                     detail::heat_figures, detail::step_time_figures}) {
     for (Figure& figure : build(results)) all.push_back(std::move(figure));
+  }
+  for (Figure& figure : detail::published_rate_figures(results)) {
+    all.push_back(std::move(figure));
   }
   return all;
 }
@@ -130,6 +134,14 @@ Json arm_dash_channel(const Results& results) {
           {"type", "nominal"},
           {"scale", arm_scale(results, dashes)},
           {"title", nullptr}};
+}
+
+Json rows_with_bounds(const Json& rows) {
+  Json bounded = Json::array();
+  for (const Json& row : rows) {
+    if (row.contains("low")) bounded.push_back(row);
+  }
+  return bounded;
 }
 
 std::string dump(const Json& json) {

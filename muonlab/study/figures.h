@@ -1,6 +1,7 @@
 // Figures as Vega-Lite specifications (version 6) that carry their data.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,16 @@ struct Figure {
   std::string title;
   std::string caption;  ///< what is drawn, n, seeds, tokens, model, tuning
   std::string spec;     ///< Vega-Lite JSON; its width is "container"
+  /// Drawn side by side under one caption; then `spec` is empty. A panel's
+  /// caption is not shown.
+  std::vector<Figure> panels = {};
+  std::size_t columns = 1;  ///< of panels, where the page is wide enough
 };
 
 /// The figures that the results can fill, in the report's order: paired
-/// differences, held-out loss and training loss against tokens, loss against
-/// each searched rate, time per step.
+/// differences, held-out loss against tokens, time and FLOPs, training loss
+/// against tokens, loss against each searched key, heat maps of two keys where
+/// an arm tried all combinations, time per step.
 [[nodiscard]] std::vector<Figure> figures(const Results& results,
                                           const ComparisonTable& table);
 

@@ -16,6 +16,7 @@ using Json = nlohmann::ordered_json;
     const Results& results, const ComparisonTable& table);
 [[nodiscard]] std::vector<Figure> curve_figures(const Results& results);
 [[nodiscard]] std::vector<Figure> search_figures(const Results& results);
+[[nodiscard]] std::vector<Figure> heat_figures(const Results& results);
 [[nodiscard]] std::vector<Figure> step_time_figures(const Results& results);
 
 /// Schema, theme, container width and the given height in pixels.
@@ -25,6 +26,8 @@ using Json = nlohmann::ordered_json;
 /// Dashes for arms whose hidden matrices follow a scalar rule, solid for matrix
 /// rules, so that the curves differ without colour too.
 [[nodiscard]] Json arm_dash_channel(const Results& results);
+/// The rows that have "low": a layer without rows makes the drawing warn.
+[[nodiscard]] Json rows_with_bounds(const Json& rows);
 /// Text that is replaced, not refused, where it is not UTF-8.
 [[nodiscard]] std::string dump(const Json& json);
 /// Five significant digits: enough to draw, and short.

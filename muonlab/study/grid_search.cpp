@@ -110,6 +110,7 @@ class GridSearch final : public Search {
     const std::vector<double>& through = values_.at(best());
     Sweep found;
     for (const auto& [trial, values] : values_) {
+      if (audits_.count(trial) != 0) continue;  // not to be chosen
       std::vector<double> there = through;
       there[k] = values[k];
       const auto outcome = outcomes_.find(trial);

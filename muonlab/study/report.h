@@ -33,8 +33,12 @@ ReportFiles write_report(const Results& results,
 /// hidden_lr, auxiliary_lr, extension (0 or 1), state, loss (nats per token),
 /// bits_per_byte, standard_error, initial_loss, clipped_share, wall_seconds,
 /// peak_memory_bytes, forward_seconds, backward_seconds, optimizer_seconds,
-/// other_seconds (per step), cause.
+/// other_seconds (per step), accuracy, flops (of the model, whole run), tokens,
+/// length (share of the case's steps), audit (0 or 1), settings ("key=value",
+/// joined by ";"), cause.
 [[nodiscard]] std::string results_csv(const Results& results);
+/// All cases, with the name of the case as a leading column "case".
+[[nodiscard]] std::string results_csv(const StudyResults& results);
 
 /// Setup, arms, runs with their curves, and the comparisons with the baseline.
 /// Numbers read back exactly; those that are not finite are the strings "nan",

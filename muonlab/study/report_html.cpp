@@ -110,22 +110,39 @@ class Renderer {
 
   void operator()(const FigureBlock& block) {
     const Figure& figure = block.figure;
-    const std::string name = escaped(figure.name);
-    out_ +=
-        "<figure>\n<h3>" + escaped(figure.title) +
-        "</h3>\n<div class=\"plot\" data-name=\"" + name +
-        "\" data-spec=\"spec-" + name +
-        "\"></div>\n<figcaption><strong>Figure " +
-        std::to_string(block.number) + ".</strong> " + escaped(figure.caption) +
-        "</figcaption>\n<script type=\"application/json\" id=\"spec-" + name +
-        "\">" + json_in_script(figure.spec) + "</script>\n</figure>\n";
+    out_ += "<figure>\n<h3>" + escaped(figure.title) + "</h3>\n";
+    if (figure.panels.empty()) plot(figure);
+    if (!figure.panels.empty()) {
+      out_ += "<div class=\"panels columns-" + std::to_string(figure.columns) +
+              "\">\n";
+      for (const Figure& panel : figure.panels) {
+        out_ += "<div class=\"panel\"><h4>" + escaped(panel.title) + "</h4>\n";
+        plot(panel);
+        out_ += "</div>\n";
+      }
+      out_ += "</div>\n";
+    }
+    out_ += "<figcaption><strong>Figure " + std::to_string(block.number) +
+            ".</strong> " + escaped(figure.caption) +
+            "</figcaption>\n</figure>\n";
   }
 
   [[nodiscard]] std::string take() { return std::move(out_); }
 
  private:
+  // Where the script draws, and what it draws.
+  void plot(const Figure& figure) {
+    const std::string name = escaped(figure.name);
+    out_ += "<div class=\"plot\" data-name=\"" + name + "\" data-spec=\"spec-" +
+            name + "\"></div>\n<script type=\"application/json\" id=\"spec-" +
+            name + "\">" + json_in_script(figure.spec) + "</script>\n";
+  }
+
   void cell(const Table& table, std::size_t row, std::size_t column) {
-    const std::string text = escaped(table.rows[row][column]);
+    std::string text = escaped(table.rows[row][column]);
+    if (column == 0 && row < table.links.size() && !table.links[row].empty()) {
+      text = "<a href=\"" + escaped(table.links[row]) + "\">" + text + "</a>";
+    }
     if (column == 0 && row < table.colors.size()) {
       out_ += "<td class=\"arm\"><span class=\"swatch\" style=\"background:" +
               table.colors[row] + "\"></span>" + text + "</td>";

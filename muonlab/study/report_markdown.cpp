@@ -67,7 +67,9 @@ class Renderer {
       out_ += i < block.text_columns ? " --- |" : " ---: |";
     }
     out_ += "\n";
-    for (const auto& cells : block.rows) row(cells);
+    for (std::size_t i = 0; i < block.rows.size(); ++i) {
+      row(block.rows[i], i < block.links.size() ? block.links[i] : "");
+    }
     out_ += "\n";
   }
 
@@ -90,16 +92,28 @@ class Renderer {
     const Figure& figure = block.figure;
     out_ += "**Figure " + std::to_string(block.number) + ". " +
             escaped(figure.title) + ".** " + escaped(figure.caption) +
-            " Drawn in report.html from [plots/" + figure.name +
-            ".vl.json](plots/" + figure.name + ".vl.json).\n\n";
+            " Drawn in report.html from ";
+    std::vector<std::string> files;
+    if (figure.panels.empty()) files.push_back(figure.name);
+    for (const Figure& panel : figure.panels) files.push_back(panel.name);
+    for (std::string& name : files) {
+      name = "[plots/" + name + ".vl.json](plots/" + name + ".vl.json)";
+    }
+    out_ += core::join(files, ", ") + ".\n\n";
   }
 
   [[nodiscard]] std::string take() { return std::move(out_); }
 
  private:
-  void row(const std::vector<std::string>& cells) {
+  // `link`: the address behind the first cell; empty: none.
+  void row(const std::vector<std::string>& cells,
+           const std::string& link = "") {
     out_ += "|";
-    for (const std::string& cell : cells) out_ += " " + escaped(cell) + " |";
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const bool linked = i == 0 && !link.empty();
+      out_ += linked ? " [" + escaped(cells[i]) + "](" + link + ") |"
+                     : " " + escaped(cells[i]) + " |";
+    }
     out_ += "\n";
   }
 

@@ -2,12 +2,12 @@
 // its own.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
 
 #include "muonlab/core/text.h"
 #include "muonlab/study/document_internal.h"
+#include "muonlab/study/search_keys_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study::detail {
@@ -20,14 +20,38 @@ std::string rate_or_none(double rate) {
   return rate > 0 ? rate_text(rate) : kNone;
 }
 
+bool any_settings(const Results& results) {
+  return std::any_of(results.arms.begin(), results.arms.end(),
+                     [](const Arm& arm) { return !arm.settings.empty(); });
+}
+
+// Of the final runs of one arm that ended; unset where one has none.
+std::optional<double> mean_accuracy(const Results& results,
+                                    const std::string& arm) {
+  double sum = 0;
+  int count = 0;
+  for (const Cell& cell : results.cells) {
+    if (cell.phase != "final" || cell.arm != arm || cell.state != "done") {
+      continue;
+    }
+    if (!cell.accuracy) return std::nullopt;
+    sum += *cell.accuracy;
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return sum / count;
+}
+
 Table loss_table(const Results& results, const ComparisonTable& table) {
   Table losses;
-  losses.heading = {"arm",          "rule for hidden matrices",
-                    "hidden rate",  "auxiliary rate",
-                    "trials",       "n",
-                    "final loss",   "sd",
-                    "bits per byte"};
+  losses.heading = {"arm",           "rule for hidden matrices",
+                    "hidden rate",   "auxiliary rate",
+                    "trials",        "n",
+                    "final loss",    "sd",
+                    "bits per byte", "accuracy"};
   losses.text_columns = 2;
+  const bool settings = any_settings(results);
+  if (settings) losses.heading.emplace_back("other settings");
   for (std::size_t i = 0; i < results.arms.size(); ++i) {
     const Arm& arm = results.arms[i];
     const ArmSummary& summary = table.arms[i];
@@ -36,6 +60,9 @@ Table loss_table(const Results& results, const ComparisonTable& table) {
          rate_or_none(arm.auxiliary_lr), std::to_string(arm.trials),
          std::to_string(summary.seeds.size()), loss_text(summary.mean_loss),
          loss_text(summary.sd), loss_text(summary.mean_bits_per_byte)});
+    const auto accuracy = mean_accuracy(results, arm.name);
+    losses.rows.back().push_back(accuracy ? percent_text(*accuracy) : kNone);
+    if (settings) losses.rows.back().push_back(settings_text(arm.settings));
     losses.colors.push_back(arm_color(arm.name, results.arms));
   }
   return losses;
@@ -81,75 +108,43 @@ Table difference_table(const Results& results, const ComparisonTable& table) {
   return differences;
 }
 
-bool same_number(double a, double b) {
-  return std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
-}
-
-// The trials of one arm, ordered by hidden then auxiliary rate.
-Table trial_table(const Results& results, const Arm& arm) {
-  std::vector<const Cell*> cells;
-  double best = std::numeric_limits<double>::infinity();
-  for (const Cell& cell : results.cells) {
-    if (cell.phase != "search" || cell.arm != arm.name) continue;
-    cells.push_back(&cell);
-    if (cell.state == "done" && cell.loss) best = std::min(best, *cell.loss);
-  }
-  std::stable_sort(cells.begin(), cells.end(),
-                   [](const Cell* a, const Cell* b) {
-                     return std::pair(a->hidden_lr, a->auxiliary_lr) <
-                            std::pair(b->hidden_lr, b->auxiliary_lr);
-                   });
-  Table trials;
-  trials.heading = {"state", "remark", "hidden rate",   "auxiliary rate",
-                    "seed",  "loss",   "above the best"};
-  trials.text_columns = 2;
-  for (const Cell* cell : cells) {
-    const std::optional<double> loss = counted_loss(*cell);
-    std::vector<std::string> remarks;
-    if (same_number(cell->hidden_lr, arm.hidden_lr) &&
-        same_number(cell->auxiliary_lr, arm.auxiliary_lr)) {
-      remarks.emplace_back("chosen");
-    }
-    if (cell->extension) remarks.emplace_back("extension");
-    trials.rows.push_back(
-        {cell->state, core::join(remarks, ", "), rate_text(cell->hidden_lr),
-         rate_text(cell->auxiliary_lr), std::to_string(cell->seed),
-         loss_text(loss),
-         loss && std::isfinite(best) ? signed_text(*loss - best) : kNone});
-  }
-  return trials;
-}
-
-std::string rates_text(const std::vector<double>& rates) {
-  std::vector<std::string> parts;
-  for (const double rate : rates) parts.push_back(rate_text(rate));
-  return parts.empty() ? kNone : core::join(parts, ", ");
-}
-
-Table rate_table(const Results& results) {
-  Table rates;
-  rates.heading = {"arm",         "rate",      "planned",
-                   "added",       "best",      "fitted optimum",
-                   "fitted loss", "curvature", "edge"};
-  rates.text_columns = 4;
+// Of a study without final runs: what each arm's search found.
+Table best_trial_table(const Results& results) {
+  Table best;
+  best.heading = {"arm",      "best trial", "seed", "loss", "standard error",
+                  "accuracy", "trials"};
+  best.text_columns = 2;
   for (const Arm& arm : results.arms) {
-    for (const RateSearch& search : arm.searches) {
-      rates.rows.push_back(
-          {arm.name, search.rate, rates_text(search.grid),
-           rates_text(search.added), rate_or_none(search.best),
-           search.fitted_optimum ? rate_text(*search.fitted_optimum) : kNone,
-           loss_text(search.fitted_loss), loss_text(search.curvature),
-           search.edge ? "edge" : "inside"});
-      rates.colors.push_back(arm_color(arm.name, results.arms));
+    const Cell* cell = chosen_trial(results, arm);
+    best.colors.push_back(arm_color(arm.name, results.arms));
+    if (cell == nullptr || !counted_loss(*cell)) {
+      best.rows.push_back({arm.name, "none has ended", kNone, kNone, kNone,
+                           kNone, std::to_string(arm.trials)});
+      continue;
     }
+    best.rows.push_back(
+        {arm.name, settings_phrase(*cell), std::to_string(cell->seed),
+         loss_text(counted_loss(*cell)), loss_text(cell->standard_error),
+         cell->accuracy ? percent_text(*cell->accuracy) : kNone,
+         std::to_string(arm.trials)});
   }
-  return rates;
+  return best;
 }
 
 }  // namespace
 
 Section results_section(const Results& results, const ComparisonTable& table) {
   Section section{"Results", {}};
+  if (results.setup.final_seeds.empty()) {
+    section.blocks.emplace_back(best_trial_table(results));
+    section.blocks.emplace_back(Paragraph{
+        "The study has no final runs: each row is one run, the trial with the "
+        "smallest held-out loss (nats per token, on the selection half, by "
+        "which it was chosen). The standard error is over held-out windows "
+        "and says nothing about other seeds. Without repeated runs there is "
+        "no interval and no p value."});
+    return section;
+  }
   section.blocks.emplace_back(loss_table(results, table));
   section.blocks.emplace_back(Paragraph{
       "Final loss: mean over n seeds of the held-out loss in nats per token "
@@ -215,29 +210,6 @@ Section seeds_section(const Results& results, const ComparisonTable& table) {
       "Final held-out loss in nats per token of each seed (data order and "
       "initial weights are the same for all arms at one seed), and the paired "
       "differences that the tests use."});
-  return section;
-}
-
-Section search_section(const Results& results) {
-  Section section{"Search", {}};
-  section.blocks.emplace_back(rate_table(results));
-  section.blocks.emplace_back(Paragraph{
-      "Edge: the best rate is still at the edge of what was tried. Fitted: "
-      "parabola in log2(rate) through the best three to five trials; "
-      "curvature in nats per octave squared; – where it does not open "
-      "upwards or has its optimum outside those trials."});
-  for (const Arm& arm : results.arms) {
-    Table trials = trial_table(results, arm);
-    if (trials.rows.empty()) continue;
-    section.blocks.emplace_back(Subheading{"Trials of " + arm.name});
-    if (!arm.description.empty()) {
-      section.blocks.emplace_back(Paragraph{arm.description});
-    }
-    section.blocks.emplace_back(std::move(trials));
-  }
-  section.blocks.emplace_back(Paragraph{
-      "Loss: held-out loss in nats per token on the selection half; a "
-      "diverged trial has the loss at initialisation."});
   return section;
 }
 

@@ -63,6 +63,7 @@ td.number { white-space: nowrap; }
   display: inline-block; width: .7em; height: .7em; border-radius: 2px;
   margin-right: .5em;
 }
+a { color: var(--accent); }
 td.arm { white-space: nowrap; font-weight: 600; }
 figure { margin: 1.6rem 0 2.4rem; }
 figure h3 { margin-top: 0; }
@@ -73,12 +74,26 @@ figure h3 { margin-top: 0; }
   background: var(--paper); border-color: var(--line); opacity: .6;
 }
 .plot.vega-embed summary svg { fill: currentColor; }
+.panels { display: grid; gap: .4rem 1.6rem; }
+.panels.columns-2 { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.panels.columns-3 { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+.panels.columns-4 { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.panel { min-width: 0; }
+h4 { font-size: .9rem; margin: .4rem 0 .2rem; }
 figcaption { color: var(--soft); font-size: .88rem; max-width: 96ch; }
 pre {
   background: var(--shade); padding: .9rem 1.1rem; border-radius: 6px;
   overflow-x: auto; font: .86rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace;
 }
+@media (max-width: 1000px) {
+  .panels.columns-3, .panels.columns-4 {
+    grid-template-columns: repeat(2, minmax(0, 1fr));
+  }
+}
 @media (max-width: 640px) {
+  .panels.columns-2, .panels.columns-3, .panels.columns-4 {
+    grid-template-columns: minmax(0, 1fr);
+  }
   main { padding: 20px 14px 40px; }
   ul.audit li { grid-template-columns: 1fr; gap: 0; }
   h1 { font-size: 1.4rem; }
@@ -129,7 +144,13 @@ for (const node of document.querySelectorAll(".plot")) {
   });
 }
 addEventListener("beforeprint", () => {
-  for (const view of views) view.width(paperWidth).run();
+  // Panels stand side by side on paper, too.
+  for (const view of views) {
+    const panels = view.container().closest(".panels");
+    const columns = panels ?
+        getComputedStyle(panels).gridTemplateColumns.split(" ").length : 1;
+    view.width(paperWidth / columns).run();
+  }
 });
 addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 )js";

@@ -53,16 +53,29 @@ std::vector<std::string> row_of(const Cell& cell) {
   return row;
 }
 
+constexpr const char* kColumns =
+    "id,arm,phase,seed,hidden_lr,auxiliary_lr,extension,state,loss,"
+    "bits_per_byte,standard_error,initial_loss,clipped_share,wall_seconds,"
+    "peak_memory_bytes,forward_seconds,backward_seconds,optimizer_seconds,"
+    "other_seconds,accuracy,flops,tokens,length,audit,settings,cause\n";
+
 }  // namespace
 
 std::string results_csv(const Results& results) {
-  std::string text =
-      "id,arm,phase,seed,hidden_lr,auxiliary_lr,extension,state,loss,"
-      "bits_per_byte,standard_error,initial_loss,clipped_share,wall_seconds,"
-      "peak_memory_bytes,forward_seconds,backward_seconds,optimizer_seconds,"
-      "other_seconds,accuracy,flops,tokens,length,audit,settings,cause\n";
+  std::string text = kColumns;
   for (const Cell& cell : results.cells) {
     text += core::join(row_of(cell), ",") + "\n";
+  }
+  return text;
+}
+
+std::string results_csv(const StudyResults& results) {
+  std::string text = std::string("case,") + kColumns;
+  for (const Results& one : results.cases) {
+    for (const Cell& cell : one.cells) {
+      text += quoted(one.setup.case_name) + "," +
+              core::join(row_of(cell), ",") + "\n";
+    }
   }
   return text;
 }

@@ -5,6 +5,7 @@
 
 #include "muonlab/core/text.h"
 #include "muonlab/statistics/sample.h"
+#include "muonlab/study/search_keys_internal.h"
 #include "muonlab/study/wording_internal.h"
 
 namespace muonlab::study {
@@ -159,6 +160,40 @@ Verdict unfinished(const Results& results, const ComparisonTable& table) {
   return verdict;
 }
 
+// A study without final seeds: its search alone, nothing to test.
+Verdict of_single_runs(const Results& results, const std::string& after) {
+  struct Best {
+    double loss = 0;
+    std::string text;
+  };
+  std::vector<Best> best;
+  for (const Arm& arm : results.arms) {
+    const Cell* cell = detail::chosen_trial(results, arm);
+    if (cell == nullptr || !counted_loss(*cell)) continue;
+    best.push_back({*counted_loss(*cell),
+                    arm.name + " " + loss_text(*counted_loss(*cell)) + " (" +
+                        detail::settings_phrase(*cell) + ")"});
+  }
+  std::stable_sort(best.begin(), best.end(), [](const Best& a, const Best& b) {
+    return a.loss < b.loss;
+  });
+  std::vector<std::string> parts;
+  for (const Best& one : best) parts.push_back(one.text);
+  Verdict verdict;
+  verdict.sentence =
+      after +
+      "the best single run of each arm has a held-out loss in nats "
+      "per token of: " +
+      core::join(parts, "; ") + ". Only single runs exist (n = 1, seed " +
+      detail::seeds_text(results.setup.search_seeds) +
+      "), so this says nothing about other seeds.";
+  verdict.remarks = {
+      "There is no p value and no interval: nothing was repeated. These are "
+      "the losses by which the trials were chosen, and more trials find a "
+      "lower one by luck alone."};
+  return verdict;
+}
+
 }  // namespace
 
 Verdict verdict(const Results& results, const ComparisonTable& table) {
@@ -170,6 +205,13 @@ Verdict verdict(const Results& results, const ComparisonTable& table) {
       "After the same " + core::grouped(detail::tokens_per_run(results.setup)) +
       " tokens, ";
   Verdict verdict;
+  const bool single_runs =
+      results.setup.final_seeds.empty() &&
+      std::any_of(results.arms.begin(), results.arms.end(),
+                  [&](const Arm& arm) {
+                    return detail::chosen_trial(results, arm) != nullptr;
+                  });
+  if (single_runs) return of_single_runs(results, after);
   if (order.empty()) {
     const ArmSummary* only = lowest_mean(table);
     verdict.sentence =

@@ -18,7 +18,8 @@ struct Verdict {
 };
 
 /// An arm is called ahead or behind only when its Holm-adjusted paired t test
-/// is below kAlpha; otherwise it "cannot be told apart" from the baseline.
+/// is below kAlpha; otherwise it "cannot be told apart" from the baseline. Of a
+/// study without final seeds it says that only single runs exist.
 [[nodiscard]] Verdict verdict(const Results& results,
                               const ComparisonTable& table);
 

@@ -212,7 +212,8 @@ def prove(writer: str) -> bool:
         bundle = base / "vega.js"
         subprocess.run([sys.executable, scripts / "vega_bundle.py", bundle],
                        check=True)
-        for kind in ("full", "search"):
+        for kind in ("full", "search", "grid", "single", "sizes", "ladder",
+                     "published-1", "published-2"):
             subprocess.run([writer, base / kind, bundle, kind], check=True,
                            stdout=subprocess.DEVNULL)
             for width in (1300, 500):

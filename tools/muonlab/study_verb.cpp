@@ -8,6 +8,7 @@
 #include "muonlab/core/text.h"
 #include "muonlab/study/comparison.h"
 #include "muonlab/study/figure_export.h"
+#include "muonlab/study/overview.h"
 #include "muonlab/study/report.h"
 #include "muonlab/study/study.h"
 #include "muonlab/study/verdict.h"
@@ -83,13 +84,8 @@ std::string shown(const std::filesystem::path& path) {
   return std::filesystem::absolute(path).lexically_normal().string();
 }
 
-void write(const Options& options, const study::StudyPlan& plan,
-           const study::StudyOptions& how, const study::Results& results) {
-  const auto table = study::compare_to_baseline(results);
-  const study::Verdict verdict = study::verdict(results, table);
-  std::cout << "verdict: " << verdict.sentence << std::endl;
-  const auto files = study::write_report(
-      results, study::study_folder(plan, how), vega_bundle(options));
+// Where the report is; draws its figures as files if that is asked for.
+void show_files(const Options& options, const study::ReportFiles& files) {
   std::cout << "report: " << shown(files.html) << std::endl;
   if (options.figures.empty()) return;
   const auto drawn = study::export_figures(
@@ -98,7 +94,17 @@ void write(const Options& options, const study::StudyPlan& plan,
                     .script = shared_file("export_figures.py",
                                           "scripts/export_figures.py")});
   std::cout << "figures: " << drawn.size() << " files in "
-            << shown(study::study_folder(plan, how) / "plots") << "\n";
+            << shown(files.html.parent_path() / "plots") << "\n";
+}
+
+void write(const Options& options, const study::StudyPlan& plan,
+           const study::StudyOptions& how, const study::Results& results) {
+  const auto table = study::compare_to_baseline(results);
+  const study::Verdict verdict = study::verdict(results, table);
+  std::cout << "verdict: " << verdict.sentence << std::endl;
+  show_files(options,
+             study::write_report(results, study::study_folder(plan, how),
+                                 vega_bundle(options)));
 }
 
 void write_all(const Options& options, const study::StudyPlan& plan,
@@ -114,6 +120,15 @@ void write_all(const Options& options, const study::StudyPlan& plan,
     std::cout << one.setup.case_title << "\n";
     write(options, single, how, one);
   }
+  if (results.cases.empty()) {
+    std::cout << "no case can be reported yet\n";
+    return;
+  }
+  std::cout << "overview of " << results.cases.size() << " of "
+            << plan.cases.size() << " cases\n";
+  show_files(options,
+             study::write_overview(results, study::study_folder(plan, how),
+                                   vega_bundle(options)));
 }
 
 void run(const Options& options) {
