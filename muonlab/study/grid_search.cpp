@@ -183,8 +183,14 @@ class GridSearch final : public Search {
       }
     }
     std::vector<double> values = values_.at(best());
+    const double held = values[key];
     values[key] = detail::extra_value(line(key));
-    const Trial trial = detail::trial_of(arm_, keys_, values);
+    Trial trial = detail::trial_of(arm_, keys_, values);
+    // An audit may have been there.
+    while (asked_.count(trial) != 0) {
+      values[key] = detail::between(held, values[key]);
+      trial = detail::trial_of(arm_, keys_, values);
+    }
     values_[trial] = values;
     extras_.insert(trial);
     if (asked_.insert(trial).second) ready_.push_back(trial);

@@ -8,14 +8,9 @@
 
 namespace muonlab::study::detail {
 
-namespace {
-
-// Geometric, as rates are; a zero has no ratio to anything.
 double between(double a, double b) {
   return a > 0 && b > 0 ? std::sqrt(a * b) : (a + b) / 2;
 }
-
-}  // namespace
 
 std::vector<Key> keys_of(const ArmPlan& arm) {
   std::vector<Key> keys;

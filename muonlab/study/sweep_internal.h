@@ -34,6 +34,8 @@ using Sweep = std::map<double, Outcome>;
 /// Whether a best value on the edge leaves room beyond it: a value of zero is
 /// the end of its scale.
 [[nodiscard]] bool on_edge(const Sweep& sweep);
+/// Half way: geometrically, as rates are; a zero has no ratio to anything.
+[[nodiscard]] double between(double a, double b);
 /// Where an extra trial goes: beyond the edge by the ratio of the last two, or
 /// between the best value and its better neighbour (geometrically; by half
 /// where a zero is involved).
