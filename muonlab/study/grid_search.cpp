@@ -5,8 +5,7 @@
 #include <set>
 
 #include "muonlab/core/error.h"
-#include "muonlab/study/search.h"
-#include "muonlab/study/sweep_internal.h"
+#include "muonlab/study/recorded_search_internal.h"
 
 namespace muonlab::study {
 
@@ -17,15 +16,12 @@ using detail::Outcome;
 using detail::Sweep;
 
 // The stages: each rung, the full length, then the extra trials one by one.
-class GridSearch final : public Search {
+class GridSearch final : public detail::RecordedSearch {
  public:
   GridSearch(const ArmPlan& arm, const SearchPlan& how)
-      : arm_(arm),
-        how_(how),
-        keys_(detail::keys_of(arm)),
-        extras_left_(how.extensions) {
+      : RecordedSearch(arm), how_(how), extras_left_(how.extensions) {
     std::vector<std::vector<double>> all = {{}};
-    for (const Key& key : keys_) {
+    for (const Key& key : keys()) {
       std::vector<std::vector<double>> longer;
       for (const auto& values : all) {
         for (const double value : key.grid) {
@@ -36,70 +32,47 @@ class GridSearch final : public Search {
       all = std::move(longer);
     }
     for (const auto& values : all) {
-      candidates_.push_back(detail::trial_of(arm_, keys_, values));
+      candidates_.push_back(detail::trial_of(arm, keys(), values));
       values_[candidates_.back()] = values;
     }
     ask_candidates();
   }
 
-  std::vector<Trial> next() override {
-    std::vector<Trial> trials;
-    trials.swap(ready_);
-    return trials;
-  }
-
-  void record(const Trial& trial, double loss, bool diverged) override {
-    MUONLAB_CHECK(asked_.count(trial) != 0, "search: a result for rates ",
-                  trial.hidden, ", ", trial.auxiliary,
-                  " that were not asked for");
-    outcomes_[trial] = {loss, diverged};
-    while (!finished_ && outcomes_.size() == asked_.size()) advance();
-  }
-
-  [[nodiscard]] bool finished() const override { return finished_; }
-
   [[nodiscard]] Trial best() const override {
     const Trial* best = nullptr;
-    for (const auto& [trial, outcome] : outcomes_) {
+    for (const auto& [trial, outcome] : outcomes()) {
       if (trial.length != 1 || audits_.count(trial) != 0) continue;
-      if (best == nullptr || outcome.loss < outcomes_.at(*best).loss) {
+      if (best == nullptr || outcome.loss < outcomes().at(*best).loss) {
         best = &trial;
       }
     }
-    MUONLAB_CHECK(best != nullptr, "search: arm '", arm_.name,
+    MUONLAB_CHECK(best != nullptr, "search: arm '", arm().name,
                   "' has no result yet");
     return *best;
   }
 
-  [[nodiscard]] bool is_extension(const Trial& trial) const override {
-    return extras_.count(trial) != 0;
-  }
   [[nodiscard]] bool is_audit(const Trial& trial) const override {
     return audits_.count(trial) != 0;
   }
-  [[nodiscard]] int trials() const override {
-    return static_cast<int>(asked_.size());
-  }
-
   [[nodiscard]] std::vector<RateSearch> summary() const override {
     std::vector<RateSearch> searches;
     const bool any =
-        std::any_of(outcomes_.begin(), outcomes_.end(), [&](const auto& one) {
+        std::any_of(outcomes().begin(), outcomes().end(), [&](const auto& one) {
           return one.first.length == 1 && !is_audit(one.first);
         });
     if (!any) return searches;
-    for (std::size_t k = 0; k < keys_.size(); ++k) {
+    for (std::size_t k = 0; k < keys().size(); ++k) {
       const Sweep points = line(k);
       std::vector<double> added;
       for (const Trial& extra : extras_) {
         const double value = values_.at(extra)[k];
-        const auto& grid = keys_[k].grid;
+        const auto& grid = keys()[k].grid;
         if (points.count(value) != 0 &&
             std::find(grid.begin(), grid.end(), value) == grid.end()) {
           added.push_back(value);
         }
       }
-      searches.push_back(detail::summarize(keys_[k], points, added));
+      searches.push_back(detail::summarize(keys()[k], points, added));
     }
     return searches;
   }
@@ -113,10 +86,8 @@ class GridSearch final : public Search {
       if (audits_.count(trial) != 0) continue;  // not to be chosen
       std::vector<double> there = through;
       there[k] = values[k];
-      const auto outcome = outcomes_.find(trial);
-      if (there == values && outcome != outcomes_.end()) {
-        found[values[k]] = outcome->second;
-      }
+      const Outcome* result = outcome(trial);
+      if (there == values && result != nullptr) found[values[k]] = *result;
     }
     return found;
   }
@@ -125,11 +96,11 @@ class GridSearch final : public Search {
     const double length = rung_ < how_.rungs.size() ? how_.rungs[rung_] : 1;
     for (Trial trial : candidates_) {
       trial.length = length;
-      if (asked_.insert(trial).second) ready_.push_back(trial);
+      ask(trial);
     }
   }
 
-  void advance() {
+  void advance() override {
     if (rung_ < how_.rungs.size()) {
       halve();
       ++rung_;
@@ -149,7 +120,7 @@ class GridSearch final : public Search {
   void halve() {
     const auto loss_of = [&](Trial trial) {
       trial.length = how_.rungs[rung_];
-      return outcomes_.at(trial).loss;
+      return outcomes().at(trial).loss;
     };
     std::stable_sort(candidates_.begin(), candidates_.end(),
                      [&](const Trial& a, const Trial& b) {
@@ -169,15 +140,15 @@ class GridSearch final : public Search {
         discarded_.size(), static_cast<std::size_t>(how_.audit));
     for (std::size_t i = 0; i < count; ++i) {
       audits_.insert(discarded_[i]);
-      if (asked_.insert(discarded_[i]).second) ready_.push_back(discarded_[i]);
+      ask(discarded_[i]);
     }
   }
 
   // On an edge of the first key that has one, else inside along the last key.
   void ask_extra() {
-    std::size_t key = keys_.size() - 1;
-    for (std::size_t k = 0; k < keys_.size(); ++k) {
-      if (keys_[k].grid.size() > 1 && detail::on_edge(line(k))) {
+    std::size_t key = keys().size() - 1;
+    for (std::size_t k = 0; k < keys().size(); ++k) {
+      if (keys()[k].grid.size() > 1 && detail::on_edge(line(k))) {
         key = k;
         break;
       }
@@ -185,31 +156,24 @@ class GridSearch final : public Search {
     std::vector<double> values = values_.at(best());
     const double held = values[key];
     values[key] = detail::extra_value(line(key));
-    Trial trial = detail::trial_of(arm_, keys_, values);
+    Trial trial = detail::trial_of(arm(), keys(), values);
     // An audit may have been there.
-    while (asked_.count(trial) != 0) {
+    while (was_asked(trial)) {
       values[key] = detail::between(held, values[key]);
-      trial = detail::trial_of(arm_, keys_, values);
+      trial = detail::trial_of(arm(), keys(), values);
     }
     values_[trial] = values;
     extras_.insert(trial);
-    if (asked_.insert(trial).second) ready_.push_back(trial);
+    ask(trial);
   }
 
-  ArmPlan arm_;
   SearchPlan how_;
-  std::vector<Key> keys_;
   std::int64_t extras_left_;
   std::size_t rung_ = 0;
-  bool finished_ = false;
   std::vector<Trial> candidates_;                // that are still in
   std::vector<Trial> discarded_;                 // the last and best first
   std::map<Trial, std::vector<double>> values_;  // of full-length trials
-  std::set<Trial> asked_;
-  std::set<Trial> extras_;
   std::set<Trial> audits_;
-  std::vector<Trial> ready_;
-  std::map<Trial, Outcome> outcomes_;
 };
 
 }  // namespace

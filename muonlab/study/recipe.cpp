@@ -16,13 +16,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_trained(const DataRecipe& recipe) { return recipe.tokenizer == "bpe"; }
+// Whole held-out documents must not shape the tokenizer, so `prepare` trains it
+// on the others. Windows of the training text hold nothing back, and cut
+// documents have too few different pairs for a large vocabulary: there all of
+// the corpus is read.
+bool is_trained_apart(const DataRecipe& recipe) {
+  return recipe.tokenizer == "bpe" &&
+         (recipe.split == "windows" || recipe.documents > 0 ||
+          recipe.characters > 0);
+}
 
 fs::path tokenizer_path(const std::string& path) {
   return path + ".tokenizer.json";
 }
 
-// Cut documents have too few different pairs for a large vocabulary.
 fs::path trained_tokenizer(const DataRecipe& recipe, const std::string& path,
                            const std::function<void(const std::string&)>& say) {
   const fs::path file = tokenizer_path(path);
@@ -51,11 +58,15 @@ void ensure_dataset(const StudyPlan& plan,
   data::PrepareOptions options;
   options.corpus = recipe.corpus;
   options.out = path;
-  options.tokenizer = recipe.tokenizer == "bytes" ? data::TokenizerKind::kBytes
-                                                  : data::TokenizerKind::kFile;
-  if (is_trained(recipe)) {
+  options.tokenizer = data::TokenizerKind::kFile;
+  if (is_trained_apart(recipe)) {
     options.tokenizer_file = trained_tokenizer(recipe, path, say);
-  } else if (recipe.tokenizer != "bytes") {
+  } else if (recipe.tokenizer == "bpe") {
+    options.tokenizer = data::TokenizerKind::kBpe;
+    options.vocabulary = recipe.vocabulary;
+  } else if (recipe.tokenizer == "bytes") {
+    options.tokenizer = data::TokenizerKind::kBytes;
+  } else {
     options.tokenizer_file = recipe.tokenizer;
   }
   options.split = recipe.split == "windows" ? data::SplitBy::kWindows
@@ -78,7 +89,8 @@ void ensure_dataset(const StudyPlan& plan,
 std::string recipe_command(const DataRecipe& recipe, const std::string& path) {
   std::string command = concat(
       "muonlab data prepare ", recipe.corpus, " --out ", path, " --tokenizer ",
-      is_trained(recipe) ? tokenizer_path(path).string() : recipe.tokenizer,
+      is_trained_apart(recipe) ? tokenizer_path(path).string()
+                               : recipe.tokenizer,
       " --split ", recipe.split, " --held-out ",
       core::shortest(recipe.held_out));
   const auto add = [&](const char* option, std::int64_t value) {
@@ -88,7 +100,10 @@ std::string recipe_command(const DataRecipe& recipe, const std::string& path) {
   add("--characters", recipe.characters);
   add("--tokens", recipe.tokens);
   if (!recipe.separator) command += " --no-separator";
-  if (is_trained(recipe)) {
+  if (recipe.tokenizer == "bpe" && !is_trained_apart(recipe)) {
+    add("--vocabulary", recipe.vocabulary);
+  }
+  if (is_trained_apart(recipe)) {
     command = concat("muonlab tokenizer train ", recipe.corpus,
                      " --vocabulary ", recipe.vocabulary, " --out ",
                      tokenizer_path(path).string(), " && ", command);

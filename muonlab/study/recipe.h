@@ -9,11 +9,11 @@
 namespace muonlab::study {
 
 /// Makes the dataset in the plan's data.path by its recipe, unless a dataset is
-/// there. A tokenizer that has to be trained learns from all of the corpus,
-/// whatever the recipe then takes of it, and lies beside the dataset:
-/// PATH.tokenizer.json. Throws Error(kInvalidArgument) when the folder is
-/// missing and the plan has no recipe, and what reading, training and preparing
-/// throw.
+/// there. A tokenizer that has to be trained learns from the training
+/// documents. Where windows are split or documents cut, it learns from all of
+/// the corpus, and lies beside the dataset: PATH.tokenizer.json. Throws
+/// Error(kInvalidArgument) when the folder is missing and the plan has no
+/// recipe, and what reading, training and preparing throw.
 void ensure_dataset(const StudyPlan& plan,
                     const std::function<void(const std::string&)>& say);
 
