@@ -68,6 +68,13 @@ void ensure_dataset(const StudyPlan& plan,
     options.tokenizer = data::TokenizerKind::kBytes;
   } else {
     options.tokenizer_file = recipe.tokenizer;
+    if (!fs::exists(options.tokenizer_file)) {
+      throw Error(ErrorKind::kIo,
+                  concat(plan.path.string(), ": study.data.tokenizer: no file ",
+                         recipe.tokenizer),
+                  "scripts/setup --smollm fetches SmolLM's tokenizer; another "
+                  "one is a tokenizer.json or a .gguf file");
+    }
   }
   options.split = recipe.split == "windows" ? data::SplitBy::kWindows
                                             : data::SplitBy::kDocuments;

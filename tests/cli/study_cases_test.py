@@ -179,6 +179,18 @@ class CasesTest(Case):
         self.assertEqual(config["train"]["batch"], 2)
         self.assertEqual(config["eval"]["windows"], 4)
 
+    def test_a_missing_tokenizer_is_named(self):
+        plan = self.folder / "plan.toml"
+        plan.write_text(PLAN.replace("DATA", str(self.folder / "data")) +
+                        '\n[study.data]\ncorpus = "CORPUS"\n'
+                        'tokenizer = "none.gguf"\n'
+                        .replace("CORPUS", str(self.corpus)))
+        _, errors = self.expect(4, "study", "run", plan, "--runs",
+                                self.folder / "runs", "--studies",
+                                self.folder / "studies")
+        self.assertIn("no file none.gguf", errors)
+        self.assertIn("hint: scripts/setup --smollm", errors)
+
     def test_what_a_plan_cannot_mean_is_refused(self):
         plan = self.folder / "bad.toml"
         for change, words in (
