@@ -96,6 +96,9 @@ Results CaseRun::run() {
   if (std::ranges::all_of(searches_,
                           [](const auto& s) { return s->finished(); })) {
     queue_timing();
+    // The plan's number is the most that a search can take; now it is known.
+    planned_ = results_.cells.size();
+    results_.setup.planned_cells = static_cast<std::int64_t>(planned_);
     drain(1);  // alone on the machine, so that the times mean something
   }
   fill_arms();

@@ -63,14 +63,7 @@ void differences_by_case(const Overview& overview,
                         {"seed", c.seeds[i]},
                         {"difference", c.differences[i]}});
       }
-      Json row = {{"case", label_of(view)},
-                  {"arm", c.arm},
-                  {"difference", *c.difference}};
-      if (c.test && c.test->interval) {
-        row["low"] = c.test->interval->low;
-        row["high"] = c.test->interval->high;
-      }
-      means.push_back(row);
+      means.push_back(difference_row(c, {{"case", label_of(view)}}));
     }
   }
   if (means.empty()) return;
@@ -149,6 +142,16 @@ void losses_by_case(const Overview& overview, std::vector<Figure>& figures) {
 }
 
 }  // namespace
+
+Json difference_row(const Comparison& comparison, Json row) {
+  row["arm"] = comparison.arm;
+  row["difference"] = *comparison.difference;
+  if (comparison.test && comparison.test->interval) {
+    row["low"] = comparison.test->interval->low;
+    row["high"] = comparison.test->interval->high;
+  }
+  return row;
+}
 
 std::string label_of(const CaseView& view) {
   return view.setup().case_name.empty() ? view.setup().name

@@ -20,6 +20,10 @@ namespace muonlab::study::detail {
 [[nodiscard]] Json dot_plot(const Overview& overview, const Json& dots,
                             const Json& means, Json x, bool with_baseline);
 
+/// A row's "arm", "difference" and, where there is an interval, "low" and
+/// "high", beside what `row` has. `comparison` must have a difference.
+[[nodiscard]] Json difference_row(const Comparison& comparison, Json row);
+
 /// Data speed-ups by case, where their law is determined.
 void speedup_figure(const Overview& overview,
                     const std::vector<CaseSpeedup>& speedups,

@@ -130,14 +130,8 @@ void difference_figure(const Overview& overview, std::vector<Figure>& figures) {
   for (const CaseView& view : overview.cases) {
     for (const Comparison& c : view.table.comparisons) {
       if (!c.difference) continue;
-      Json row = {{"arm", c.arm},
-                  {"parameters", view.setup().parameters},
-                  {"difference", *c.difference}};
-      if (c.test && c.test->interval) {
-        row["low"] = c.test->interval->low;
-        row["high"] = c.test->interval->high;
-      }
-      means.push_back(row);
+      means.push_back(
+          difference_row(c, {{"parameters", view.setup().parameters}}));
     }
   }
   if (means.empty()) return;

@@ -154,7 +154,8 @@ struct StudyPlan {
 [[nodiscard]] StudyPlan plan_of_case(const StudyPlan& plan,
                                      const CasePlan& one);
 
-/// Search trials (rungs, audits and extensions included) of an arm.
+/// Search trials (rungs, audits and extensions included) of an arm; the most
+/// there can be, where later passes may meet trials that ran already.
 [[nodiscard]] std::size_t planned_trials(const StudyPlan& plan,
                                          const ArmPlan& arm);
 /// Search trials, final, horizon and timing runs of all arms and cases.

@@ -45,6 +45,12 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
   std::erase_if(plan.arms, [&](const ArmPlan& arm) {
     return arm.only_scaled && scale == 1;
   });
+  if (std::ranges::none_of(plan.arms, [&](const ArmPlan& arm) {
+        return arm.name == plan.baseline;
+      })) {
+    wrong(where, concat("study.baseline: arm '", plan.baseline,
+                        "' is left out without a --scale (only_scaled)"));
+  }
   if (scale == 1) return;
   plan.scale = scale;
   plan.name = concat(plan.name, "-scale", scale);
@@ -52,6 +58,8 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
   base.data_path = concat(base.data_path, "-scale", scale);
   base.model.width = divided(base.model.width, scale, "model.width", where);
   base.model.hidden = divided(base.model.hidden, scale, "model.hidden", where);
+  base.model.vocabulary =
+      divided(base.model.vocabulary, scale, "model.vocabulary", where);
   base.batch = divided(base.batch, scale, "train.batch", where);
   base.eval_windows = divided(base.eval_windows, scale, "eval.windows", where);
   base.accumulation = 1;
@@ -62,10 +70,12 @@ void shrink(StudyPlan& plan, std::int64_t scale) {
     });
     for (auto& [key, value] : one.settings) {
       const auto& keys = shrinking_keys();
-      if (std::find(keys.begin(), keys.end(), key) != keys.end()) {
+      // A value of another type is refused where the case is checked.
+      if (value.is_number_integer() &&
+          std::find(keys.begin(), keys.end(), key) != keys.end()) {
         value = divided(value.get<std::int64_t>(), scale, key, where);
       }
-      if (key == "data.path") {
+      if (key == "data.path" && value.is_string()) {
         value = concat(value.get<std::string>(), "-scale", scale);
       }
     }

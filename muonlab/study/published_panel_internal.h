@@ -8,6 +8,16 @@
 
 namespace muonlab::study::detail {
 
+inline constexpr const char* kTheirs = "As the study computed it. ";
+
+/// A number of every run, one panel each.
+struct Metric {
+  const char* name;
+  const char* title;
+  const char* axis;
+  bool logarithmic;
+};
+
 struct PanelAxis {
   std::string field;
   std::string title;

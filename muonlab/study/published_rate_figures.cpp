@@ -12,15 +12,6 @@ namespace muonlab::study::detail {
 
 namespace {
 
-constexpr const char* kTheirs = "As the study computed it. ";
-
-struct Metric {
-  const char* name;
-  const char* title;
-  const char* axis;
-  bool logarithmic;
-};
-
 constexpr std::array<Metric, 4> kMetrics = {
     {{"train", "Final training loss", "training loss, nats", true},
      {"loss", "Held-out loss", "held-out loss, nats", true},

@@ -15,15 +15,7 @@ namespace muonlab::study::detail {
 
 namespace {
 
-constexpr const char* kTheirs = "As the study computed it. ";
 constexpr std::size_t kMostPoints = 120;
-
-struct Metric {
-  const char* name;
-  const char* title;
-  const char* axis;
-  bool logarithmic;
-};
 
 constexpr std::array<Metric, 4> kMetrics = {
     {{"loss", "Held-out loss", "held-out loss, nats", true},

@@ -179,6 +179,17 @@ class CasesTest(Case):
         self.assertEqual(config["train"]["batch"], 2)
         self.assertEqual(config["eval"]["windows"], 4)
 
+    def test_a_search_that_takes_fewer_trials_than_planned_is_whole(self):
+        plan = self.folder / "passes.toml"
+        text = self.plan.read_text()
+        plan.write_text(text[:text.index("[[study.cases]]")].replace(
+            'method = "grid"\nrungs = [0.5]\naudit = 1', "passes = 3") +
+            text[text.index("[data]"):])
+        self.expect(0, "study", "run", plan, "--runs", self.folder / "runs",
+                    "--studies", self.folder / "studies")
+        report = (self.folder / "studies/sizes/report.md").read_text()
+        self.assertNotIn("incomplete", report)
+
     def test_a_missing_tokenizer_is_named(self):
         plan = self.folder / "plan.toml"
         plan.write_text(PLAN.replace("DATA", str(self.folder / "data")) +
